@@ -1,0 +1,74 @@
+import * as pulumi from "@pulumi/pulumi";
+import { type FleetSettings, stackNameProblem, validateSettings } from "./schema";
+
+/** A stack's settings with every secret as a secret Output, and how to reach the two APIs. */
+export interface FleetConfig {
+  /** Prefix of everything that is named in the Hetzner project: the stack's name. */
+  readonly prefix: string;
+  readonly settings: FleetSettings;
+  readonly githubToken: pulumi.Output<string>;
+  readonly sshPrivateKey: pulumi.Output<string>;
+  readonly orgSecrets: Readonly<Record<string, pulumi.Output<string>>>;
+  readonly hcloud: ApiAccess & { readonly pollInterval: string | undefined };
+  readonly github: ApiAccess & { readonly writeDelayMs: number | undefined };
+}
+
+/** Where an API is and what opens it; `token` is plain because the checks before the first resource need it. */
+export interface ApiAccess {
+  readonly token: string | undefined;
+  readonly endpoint: string | undefined;
+}
+
+/**
+ * Reads and checks the whole configuration; the only reader of `pulumi.Config`.
+ * @throws pulumi.RunError with one sentence per problem.
+ */
+export function loadConfig(): FleetConfig {
+  const namespace = pulumi.getProject();
+  const own = new pulumi.Config();
+  const raw: Record<string, unknown> = {};
+  for (const key of Object.keys(pulumi.runtime.allConfig())) {
+    const [owner, name] = [key.slice(0, key.indexOf(":")), key.slice(key.indexOf(":") + 1)];
+    if (owner === namespace) raw[name] = readValue(own, name);
+  }
+  const validated = validateSettings(raw, namespace);
+  const problems = [
+    stackNameProblem(pulumi.getStack()),
+    ...(validated.ok ? [] : validated.problems),
+  ].filter((problem) => problem !== undefined);
+  if (!validated.ok || problems.length > 0) throw new pulumi.RunError(problems.join("\n"));
+  const { settings } = validated;
+
+  const hcloud = new pulumi.Config("hcloud");
+  const github = new pulumi.Config("github");
+  return {
+    prefix: pulumi.getStack(),
+    settings,
+    githubToken: pulumi.secret(settings.githubAuth.token),
+    sshPrivateKey: pulumi.secret(settings.ssh.privateKey),
+    orgSecrets: Object.fromEntries(
+      Object.entries(settings.secrets).map(([name, one]) => [name, pulumi.secret(one.value)]),
+    ),
+    hcloud: {
+      token: hcloud.get("token") ?? process.env.HCLOUD_TOKEN,
+      endpoint: hcloud.get("endpoint") ?? process.env.HCLOUD_ENDPOINT,
+      pollInterval: hcloud.get("pollInterval"),
+    },
+    github: {
+      token: github.get("token") ?? process.env.GITHUB_TOKEN,
+      endpoint: github.get("baseUrl") ?? process.env.GITHUB_BASE_URL,
+      writeDelayMs: github.getNumber("writeDelayMs"),
+    },
+  };
+}
+
+/** Configuration values are JSON where they are structured and bare text where they are not, even if it looks like JSON. */
+function readValue(config: pulumi.Config, name: string): unknown {
+  try {
+    const value = config.getObject<unknown>(name);
+    if (typeof value === "object" && value !== null) return value;
+  } catch {
+    // Not JSON, so it is bare text.
+  }
+  return config.get(name);
+}

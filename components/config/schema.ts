@@ -1,0 +1,356 @@
+import { z } from "zod";
+import { isNetworkAddress, parseCidr } from "./cidr";
+
+/**
+ * The configuration of a fleet, as written in `Pulumi.<stack>.yaml`. Pure: nothing here touches Pulumi, so every rule
+ * can be tested with a table. `load.ts` is the only reader of the real configuration.
+ */
+
+/** Servers of one pool: more would be one mistyped digit away from a large bill. */
+export const MAX_HOSTS_PER_POOL = 100;
+export const MAX_RUNNERS_PER_HOST = 16;
+
+const hostNamePart = z.string().regex(/^[a-z]([a-z0-9-]{0,30}[a-z0-9])?$/, {
+  error:
+    "a name of 1 to 32 lower-case letters, digits and inner hyphens that starts with a letter, since servers are named after it",
+});
+
+const repositoryName = z.string().regex(/^(?!\.{1,2}$)[A-Za-z0-9._-]{1,100}$/, {
+  error: "the name of a repository of the organization, without the organization",
+});
+
+const label = z.string().regex(/^[A-Za-z0-9._-]{1,256}$/, {
+  error: "a runner label of letters, digits, dots, underscores and hyphens",
+});
+
+/** Hetzner refuses a range that is not written with its first address. */
+const cidr = z.string().refine(
+  (text) => {
+    const range = parseCidr(text);
+    return range !== undefined && isNetworkAddress(range);
+  },
+  {
+    error:
+      "an IPv4 or IPv6 range in CIDR notation that begins with its first address, such as 203.0.113.4/32",
+  },
+);
+
+/** GitHub's rule for the names of secrets and variables. */
+const secretName = z.string().regex(/^(?!GITHUB_)[A-Z_][A-Z0-9_]*$/i, {
+  error:
+    "a name of letters, digits and underscores that starts neither with a digit nor with GITHUB_, as GitHub requires",
+});
+
+const secretText = z.string().min(1, { error: "a text that is not empty" });
+
+const githubAuth = z.discriminatedUnion(
+  "kind",
+  [
+    z.strictObject({
+      kind: z.literal("pat"),
+      /** Personal access token (classic: `admin:org`) that the token service trades for registration tokens. */
+      token: secretText,
+    }),
+  ],
+  {
+    error: (issue) =>
+      issue.input === undefined ? "a block with the keys kind and token" : "the kind pat",
+  },
+);
+
+const runnerGroup = z.strictObject({
+  name: z.string().min(1).max(100).default("arm64"),
+  /** Repositories whose jobs the group takes; default: the repositories of all targets. */
+  repositories: z.array(repositoryName).min(1).optional(),
+});
+
+const orgSecret = z.strictObject({
+  value: secretText,
+  /** Repositories that see the secret; default: the repositories of all targets. */
+  repositories: z.array(repositoryName).min(1).optional(),
+});
+
+const routing = z.strictObject({
+  /** `repository` where organization variables do not reach: private repositories on GitHub's Free plan. */
+  level: z.enum(["organization", "repository"]).default("organization"),
+  variable: secretName.default("ARM64_RUNS_ON"),
+  /** Label of GitHub's own arm64 runners, which take the job when the variable is absent. */
+  hostedFallback: label.default("ubuntu-24.04-arm"),
+  /** The pool that the variable points to; may be left out when there is one pool only. */
+  pool: hostNamePart.optional(),
+});
+
+const pool = z.strictObject({
+  serverType: z.string().min(1),
+  location: z.string().min(1),
+  count: z
+    .int()
+    .min(1, { error: `a whole number from 1 to ${MAX_HOSTS_PER_POOL}` })
+    .max(MAX_HOSTS_PER_POOL, { error: `a whole number from 1 to ${MAX_HOSTS_PER_POOL}` }),
+  runnersPerHost: z
+    .int()
+    .min(1, { error: `a whole number from 1 to ${MAX_RUNNERS_PER_HOST}` })
+    .max(MAX_RUNNERS_PER_HOST, { error: `a whole number from 1 to ${MAX_RUNNERS_PER_HOST}` })
+    .default(1),
+  /** Labels beside the automatic self-hosted, Linux and ARM64. */
+  labels: z.array(label).min(1),
+  /** Raising it replaces every host of the pool: new ones first, then the old ones are drained and deleted. */
+  generation: z.int().min(1).default(1),
+  /** Image that honours the contract of `knatnetwork/github-runner`. */
+  runnerImage: z.string().min(1).default("knatnetwork/github-runner:noble-2.338.0"),
+  /** Mounts the host's Docker socket into the runners: jobs can then build images, and are root on the host. */
+  dockerSocket: z.boolean(),
+  /** How long a host that is drained waits for running jobs, in seconds. */
+  drainTimeoutSeconds: z.int().min(10).max(86_400).default(3_600),
+  /** Added to what the servers run at first boot. Living servers are not touched by a change. */
+  cloudInit: z
+    .strictObject({
+      packages: z.array(z.string().min(1)).default([]),
+      runcmd: z.array(z.string().min(1)).default([]),
+    })
+    .prefault({}),
+});
+
+const tokenService = z.strictObject({
+  /** `dedicated`: a small server of its own in the private network. `colocated`: on every runner host. */
+  placement: z.enum(["dedicated", "colocated"]).default("dedicated"),
+  /** Image that honours the contract of `knatnetwork/github-runner-kms`. */
+  image: z.string().min(1).default("knatnetwork/github-runner-kms:latest"),
+  serverType: z.string().min(1).default("cax11"),
+  /** Location of the dedicated server; default: the location of the first pool. */
+  location: z.string().min(1).optional(),
+});
+
+const network = z
+  .strictObject({
+    ipRange: cidr.default("10.0.0.0/16"),
+    subnet: cidr.default("10.0.1.0/24"),
+    zone: z.string().min(1).default("eu-central"),
+  })
+  .prefault({});
+
+const ssh = z.strictObject(
+  {
+    /** OpenSSH public key line. */
+    publicKey: z
+      .string()
+      .regex(/^(ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp\d+) [A-Za-z0-9+/=]+( .*)?$/, {
+        error: "an OpenSSH public key line such as `ssh-ed25519 AAAA… comment`",
+      }),
+    /** The private key that belongs to it, in PEM or OpenSSH form. */
+    privateKey: z
+      .string()
+      .regex(/^-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]+-----END [A-Z ]*PRIVATE KEY-----\s*$/, {
+        error: "a private key in PEM or OpenSSH form",
+      }),
+    /** Ranges that may reach SSH on the hosts, this program's own address among them. */
+    allowedCidrs: z.array(cidr).min(1, {
+      error:
+        "at least one range, since this program manages the hosts over SSH and nothing else may open the port",
+    }),
+    port: z.int().min(1).max(65_535).default(22),
+  },
+  { error: "a block with the keys publicKey, privateKey and allowedCidrs" },
+);
+
+const target = z.strictObject({
+  /** Repository of the organization; default: the target's name. */
+  repository: repositoryName.optional(),
+  /** Image name with registry, without tag, e.g. ghcr.io/acme/webppt. */
+  image: z
+    .string()
+    .regex(/^(?=localhost[:/]|[^/]*[.:])[a-z0-9.-]+(:\d+)?(\/[a-z0-9]+([._-]+[a-z0-9]+)*)+$/, {
+      error:
+        "an image name in lower case with its registry and without a tag, such as ghcr.io/acme/webppt",
+    }),
+  /** Branch whose pushes publish `latest` and that the workflow is committed to; default: the default branch. */
+  branch: z.string().min(1).optional(),
+  path: z
+    .string()
+    .regex(/^\.github\/workflows\/[A-Za-z0-9._-]+\.ya?ml$/, {
+      error: "a file directly in .github/workflows/ that ends in .yml or .yaml",
+    })
+    .default(".github/workflows/image.yml"),
+  context: z.string().min(1).default("."),
+  dockerfile: z.string().min(1).optional(),
+  /** Registry credentials; without them ghcr.io is used with the job's own token. */
+  registry: z
+    .strictObject({
+      username: z.string().min(1),
+      /** Name of the secret that holds the password. */
+      passwordSecret: secretName,
+    })
+    .optional(),
+  /** Whether destroying the stack leaves the workflow, which then builds arm64 on the hosted fallback. */
+  onDestroy: z.enum(["keep", "remove"]).default("keep"),
+});
+
+export const fleetSchema = z
+  .strictObject({
+    organization: z.string().regex(/^(?=.{1,39}$)[A-Za-z0-9]+(-[A-Za-z0-9]+)*$/, {
+      error: "the login of a GitHub organization",
+    }),
+    githubAuth,
+    runnerGroup: runnerGroup.prefault({}),
+    secrets: z.record(secretName, orgSecret).default({}),
+    routing: routing.prefault({}),
+    pools: z.record(hostNamePart, pool).refine((pools) => Object.keys(pools).length > 0, {
+      error: "at least one pool",
+    }),
+    tokenService: tokenService.prefault({}),
+    network,
+    ssh,
+    targets: z.record(z.string().min(1), target).default({}),
+  })
+  .superRefine((fleet, context) => {
+    const pools = Object.keys(fleet.pools);
+    const routed = fleet.routing.pool;
+    if (routed === undefined ? pools.length > 1 : !pools.includes(routed)) {
+      context.addIssue({
+        code: "custom",
+        path: ["routing", "pool"],
+        input: routed,
+        message: `one of the pools ${pools.join(", ")}`,
+      });
+    }
+    const secrets = Object.keys(fleet.secrets);
+    for (const [index, name] of secrets.entries()) {
+      const same = (other: string) => other.toUpperCase() === name.toUpperCase();
+      if (secrets.findIndex(same) < index) {
+        context.addIssue({
+          code: "custom",
+          path: ["secrets", name],
+          input: name,
+          message: `a name that differs from ${secrets.find(same)} by more than case, which GitHub ignores`,
+        });
+      }
+    }
+    const seen = new Map<string, string>();
+    for (const [name, one] of Object.entries(fleet.targets)) {
+      const repository = one.repository ?? name;
+      if (!repositoryName.safeParse(repository).success) {
+        context.addIssue({
+          code: "custom",
+          path: ["targets", name],
+          input: name,
+          message:
+            "the name of a repository of the organization, or a key `repository` that gives it",
+        });
+      }
+      const registry = one.image.slice(0, one.image.indexOf("/"));
+      if (one.registry === undefined && registry !== "ghcr.io") {
+        context.addIssue({
+          code: "custom",
+          path: ["targets", name, "registry"],
+          input: undefined,
+          message: `a username and a passwordSecret, since ${registry} does not take the job's own token as ghcr.io does`,
+        });
+      }
+      const file = `${repository.toLowerCase()}/${one.path}`;
+      const other = seen.get(file);
+      if (other === undefined) {
+        seen.set(file, name);
+      } else {
+        context.addIssue({
+          code: "custom",
+          path: ["targets", name],
+          input: repository,
+          message: `a repository and path that no other target has, but target ${other} writes ${one.path} there already`,
+        });
+      }
+    }
+  });
+
+export type FleetSettings = z.output<typeof fleetSchema>;
+export type PoolSettings = FleetSettings["pools"][string];
+export type TargetSettings = FleetSettings["targets"][string];
+
+/** Server names start with it and have 63 characters at most: pool, generation and number follow. */
+const prefix = z.string().regex(/^[a-z]([a-z0-9-]{0,18}[a-z0-9])?$/);
+
+/** What is wrong with the name of a stack as the prefix of everything in the Hetzner project, as one sentence. */
+export function stackNameProblem(stack: string): string | undefined {
+  return prefix.safeParse(stack).success
+    ? undefined
+    : `The stack is named ${show(stack)}, expected 1 to 20 lower-case letters, digits and inner hyphens that start with a letter, since servers are named after it.`;
+}
+
+/** Keys whose values are never shown, nor what is written in place of a block that holds one. */
+const SECRET_KEYS = new Set(["token", "value", "privateKey"]);
+const SECRET_BLOCKS = /^(githubAuth|ssh|secrets(\.[^.]+)?)$/;
+
+export type Validated =
+  | { readonly ok: true; readonly settings: FleetSettings }
+  | { readonly ok: false; readonly problems: readonly string[] };
+
+/** Checks raw configuration; every problem is one sentence with the key, what was found and what is expected. */
+export function validateSettings(raw: unknown, namespace: string): Validated {
+  const result = fleetSchema.safeParse(raw, { reportInput: true });
+  if (result.success) return { ok: true, settings: result.data };
+  return {
+    ok: false,
+    problems: result.error.issues.flatMap((issue) => describe(issue, namespace)),
+  };
+}
+
+function describe(issue: z.core.$ZodIssue, namespace: string): string[] {
+  const key = (path: readonly PropertyKey[]) =>
+    path.length === 0 ? namespace : `${namespace}:${path.map(String).join(".")}`;
+  if (issue.code === "unrecognized_keys") {
+    return issue.keys.map((name) => `${key([...issue.path, name])} is not a configuration key.`);
+  }
+  if (issue.code === "invalid_key") {
+    const expected = issue.issues[0]?.message ?? "another name";
+    return [`${key(issue.path)}: found the name ${show(issue.path.at(-1))}, expected ${expected}.`];
+  }
+  const input =
+    issue.code === "invalid_union" && issue.discriminator !== undefined
+      ? (issue.input as Readonly<Record<string, unknown>>)[issue.discriminator]
+      : issue.input;
+  const secret =
+    SECRET_KEYS.has(String(issue.path.at(-1))) ||
+    (issue.code === "invalid_type" && SECRET_BLOCKS.test(issue.path.join("."))) ||
+    (typeof input === "string" && input.includes("PRIVATE KEY"));
+  const found =
+    input === undefined ? "nothing" : secret ? "a value that is not shown here" : show(input);
+  return [`${key(issue.path)}: found ${found}, expected ${expectation(issue)}.`];
+}
+
+function expectation(issue: z.core.$ZodIssue): string {
+  switch (issue.code) {
+    case "invalid_type":
+      return issue.message.startsWith("Invalid input")
+        ? (NAMES_OF_TYPES[issue.expected] ?? issue.expected)
+        : issue.message;
+    case "invalid_value":
+      return issue.values.map(String).join(" or ");
+    case "invalid_union":
+      return issue.message;
+    case "too_small":
+      return issue.message.startsWith("Too small") ? `at least ${issue.minimum}` : issue.message;
+    case "too_big":
+      return issue.message.startsWith("Too big") ? `at most ${issue.maximum}` : issue.message;
+    default:
+      return issue.message;
+  }
+}
+
+const NAMES_OF_TYPES: Readonly<Record<string, string>> = {
+  string: "a text",
+  number: "a number",
+  int: "a whole number",
+  boolean: "true or false",
+  array: "a list",
+  object: "a block of keys",
+  record: "a block of keys",
+};
+
+function show(value: unknown): string {
+  // Blocks and lists are not printed: a secret may stand in them.
+  if (Array.isArray(value)) return value.length === 0 ? "an empty list" : "a list";
+  if (typeof value === "object" && value !== null) {
+    return Object.keys(value).length === 0 ? "an empty block" : "a block of keys";
+  }
+  const text = JSON.stringify(value) ?? String(value);
+  return text.length > 80 ? `${text.slice(0, 77)}…` : text;
+}

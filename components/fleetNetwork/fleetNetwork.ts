@@ -1,0 +1,77 @@
+import * as hcloud from "@pulumi/hcloud";
+import * as pulumi from "@pulumi/pulumi";
+import type { HostEnvironment } from "../host/host";
+
+export interface FleetNetworkArgs {
+  /** Prefix of the names in the Hetzner project. */
+  readonly prefix: string;
+  /** CIDR of the private network, of the subnet in it, and the subnet's network zone. */
+  readonly ipRange: string;
+  readonly subnet: string;
+  readonly zone: string;
+  readonly sshPublicKey: string;
+  readonly sshPrivateKey: pulumi.Input<string>;
+  readonly sshPort: number;
+  /** Ranges that may reach SSH; everything else that is not an answer is dropped by the cloud's firewall. */
+  readonly allowedCidrs: readonly string[];
+  readonly labels: Readonly<Record<string, string>>;
+}
+
+/** What hosts share: a private network with one subnet, a firewall that opens SSH alone, and the SSH key. */
+export class FleetNetwork extends pulumi.ComponentResource {
+  readonly environment: HostEnvironment;
+
+  constructor(name: string, args: FleetNetworkArgs, opts?: pulumi.ComponentResourceOptions) {
+    super("runner-fleet:index:FleetNetwork", name, {}, opts);
+    const { labels } = args;
+
+    const network = new hcloud.Network(
+      name,
+      { name: args.prefix, ipRange: args.ipRange, labels },
+      { parent: this },
+    );
+    const subnet = new hcloud.NetworkSubnet(
+      `${name}-subnet`,
+      {
+        networkId: network.id.apply(Number),
+        type: "cloud",
+        networkZone: args.zone,
+        ipRange: args.subnet,
+      },
+      { parent: this },
+    );
+    const firewall = new hcloud.Firewall(
+      `${name}-firewall`,
+      {
+        name: args.prefix,
+        labels,
+        rules: [
+          {
+            description: "SSH from the management ranges",
+            direction: "in",
+            protocol: "tcp",
+            port: String(args.sshPort),
+            sourceIps: [...args.allowedCidrs],
+          },
+        ],
+      },
+      { parent: this },
+    );
+    const sshKey = new hcloud.SshKey(
+      `${name}-ssh-key`,
+      { name: args.prefix, publicKey: args.sshPublicKey, labels },
+      { parent: this },
+    );
+
+    this.environment = {
+      networkId: network.id.apply(Number),
+      subnetId: subnet.id,
+      firewallId: firewall.id.apply(Number),
+      sshKeyId: sshKey.id,
+      sshPort: args.sshPort,
+      sshPrivateKey: args.sshPrivateKey,
+      labels,
+    };
+    this.registerOutputs({});
+  }
+}

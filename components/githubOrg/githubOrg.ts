@@ -1,0 +1,100 @@
+import * as command from "@pulumi/command";
+import * as github from "@pulumi/github";
+import * as pulumi from "@pulumi/pulumi";
+import * as random from "@pulumi/random";
+
+export interface GithubOrgArgs {
+  readonly runnerGroup: {
+    readonly name: string;
+    /** Ids of the repositories whose jobs the group takes. */
+    readonly repositoryIds: readonly number[];
+    /** Whether GitHub knows a group of this name now; without it the group is made again. */
+    readonly exists: boolean;
+  };
+  readonly organization: string;
+  /** How the group is deleted at the end; see below. */
+  readonly api: { readonly baseUrl: string; readonly token: pulumi.Input<string> };
+  /** Organization secrets by name. */
+  readonly secrets: Readonly<
+    Record<
+      string,
+      { readonly value: pulumi.Input<string>; readonly repositoryIds: readonly number[] }
+    >
+  >;
+}
+
+/** The organization's side: a runner group that only selected repositories reach, and their secrets. */
+export class GithubOrg extends pulumi.ComponentResource {
+  readonly runnerGroup: {
+    readonly id: pulumi.Output<string>;
+    readonly name: pulumi.Output<string>;
+  };
+
+  constructor(name: string, args: GithubOrgArgs, opts?: pulumi.ComponentResourceOptions) {
+    super("runner-fleet:index:GithubOrg", name, {}, opts);
+
+    // The provider's read passes over a group that was deleted by hand, so neither refresh nor a diff would ever notice.
+    // This value is drawn anew when the group is not there, and a new value replaces the group.
+    const epoch = new random.RandomId(
+      `${name}-runners-epoch`,
+      { byteLength: 4, keepers: { drawn: String(Date.now()) } },
+      { parent: this, ignoreChanges: args.runnerGroup.exists ? ["keepers"] : [] },
+    );
+    const group = new github.ActionsRunnerGroup(
+      `${name}-runners`,
+      {
+        name: args.runnerGroup.name,
+        visibility: "selected",
+        selectedRepositoryIds: [...args.runnerGroup.repositoryIds],
+        // A fork's pull request can rewrite the workflow: this group is the boundary, not the file.
+        allowsPublicRepositories: false,
+      },
+      {
+        parent: this,
+        replacementTrigger: epoch.hex,
+        // The provider's delete fails for a group that is already gone; the command below does not.
+        retainOnDelete: true,
+      },
+    );
+    const cleanup = new command.local.Command(
+      `${name}-runners-cleanup`,
+      {
+        create: "true",
+        delete: "node components/githubOrg/deleteRunnerGroup.mjs",
+        environment: {
+          GITHUB_API: args.api.baseUrl,
+          GITHUB_TOKEN: args.api.token,
+          GITHUB_ORGANIZATION: args.organization,
+          RUNNER_GROUP_ID: group.id,
+        },
+        triggers: [group.id],
+        logging: "none",
+        addPreviousOutputInEnv: false,
+      },
+      { parent: this, additionalSecretOutputs: ["stdout", "stderr"] },
+    );
+
+    for (const [secretName, secret] of Object.entries(args.secrets)) {
+      const key = `${name}-secret-${secretName}`;
+      const created = new github.ActionsOrganizationSecret(
+        key,
+        // No selectedRepositoryIds here: a change of them would replace, and so delete, the secret.
+        { secretName, visibility: "selected", plaintextValue: pulumi.secret(secret.value) },
+        { parent: this, deleteBeforeReplace: true },
+      );
+      new github.ActionsOrganizationSecretRepositories(
+        `${key}-repositories`,
+        {
+          secretName: created.secretName,
+          selectedRepositoryIds: [...secret.repositoryIds],
+        },
+        { parent: this, deleteBeforeReplace: true },
+      );
+    }
+
+    // Through the clean-up, so that the group outlives the hosts that register in it.
+    const id = pulumi.all([group.id, cleanup.id]).apply(([groupId]) => groupId);
+    this.runnerGroup = { id, name: group.name };
+    this.registerOutputs({ runnerGroupId: group.id });
+  }
+}

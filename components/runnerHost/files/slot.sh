@@ -1,0 +1,18 @@
+#!/bin/bash
+# slot N: runs one job in one fresh container, then ends; the unit runner-slot@N starts the next.
+set -euo pipefail
+runner="runner-$1"
+compose=(docker compose --project-directory /opt/runner-fleet)
+
+# After a crash of Docker's client the container may still be at work: its job comes first.
+if docker container inspect "$runner" >/dev/null 2>&1; then
+  docker wait "$runner" >/dev/null || true
+  docker rm --force "$runner" >/dev/null 2>&1 || true
+fi
+
+# What this container was started from, for converge to compare with what is wanted.
+install -d -m 0755 /run/runner-fleet
+"${compose[@]}" config --hash "$runner" >"/run/runner-fleet/$runner.hash.new"
+mv -f "/run/runner-fleet/$runner.hash.new" "/run/runner-fleet/$runner.hash"
+
+exec "${compose[@]}" run --rm --no-TTY --no-deps --name "$runner" "$runner"

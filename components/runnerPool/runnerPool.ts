@@ -1,0 +1,98 @@
+import * as hcloud from "@pulumi/hcloud";
+import * as pulumi from "@pulumi/pulumi";
+import type { PoolSettings } from "../config/schema";
+import type { HostEnvironment } from "../host/host";
+import { RunnerHost, type TokenSource } from "../runnerHost/runnerHost";
+import { placeHosts } from "./placement";
+
+export interface RunnerPoolArgs {
+  readonly environment: HostEnvironment;
+  /** Prefix of the names in the Hetzner project. */
+  readonly prefix: string;
+  /** The pool's key in the configuration. */
+  readonly pool: string;
+  readonly settings: PoolSettings;
+  readonly organization: string;
+  readonly runnerGroup: { readonly id: pulumi.Input<string>; readonly name: pulumi.Input<string> };
+  readonly tokenService: TokenSource;
+}
+
+/** What people need to know of a host. */
+export interface HostSummary {
+  readonly name: string;
+  readonly pool: string;
+  readonly address: string;
+  readonly privateAddress: string;
+  readonly location: string;
+  readonly serverType: string;
+  readonly runners: readonly string[];
+}
+
+/** `count` equal hosts, spread over hardware. Done when all their runners are online. */
+export class RunnerPool extends pulumi.ComponentResource {
+  readonly hosts: pulumi.Output<HostSummary[]>;
+
+  constructor(name: string, args: RunnerPoolArgs, opts?: pulumi.ComponentResourceOptions) {
+    super("runner-fleet:index:RunnerPool", name, {}, opts);
+    const { settings } = args;
+    const placed = placeHosts(args.prefix, args.pool, settings);
+
+    const groups: hcloud.PlacementGroup[] = [];
+    for (let index = 0; index <= (placed.at(-1)?.placementGroup ?? 0); index++) {
+      groups.push(
+        new hcloud.PlacementGroup(
+          `${name}-spread-${index + 1}`,
+          {
+            name: `${args.prefix}-${args.pool}-${index + 1}`,
+            type: "spread",
+            labels: { ...args.environment.labels, pool: args.pool },
+          },
+          { parent: this },
+        ),
+      );
+    }
+
+    this.hosts = pulumi.all(
+      placed.map(({ key, serverName, placementGroup }) => {
+        const runnerHost = new RunnerHost(
+          key,
+          {
+            environment: args.environment,
+            serverName,
+            serverType: settings.serverType,
+            location: settings.location,
+            pool: args.pool,
+            placementGroupId: groups[placementGroup]!.id.apply(Number),
+            packages: settings.cloudInit.packages,
+            runcmd: settings.cloudInit.runcmd,
+            organization: args.organization,
+            runners: settings.runnersPerHost,
+            labels: settings.labels,
+            runnerGroup: args.runnerGroup,
+            image: settings.runnerImage,
+            dockerSocket: settings.dockerSocket,
+            drainTimeoutSeconds: settings.drainTimeoutSeconds,
+            tokenService: args.tokenService,
+          },
+          { parent: this },
+        );
+        const { host } = runnerHost;
+        return pulumi
+          .all([host.ipv4Address, host.privateIp, host.location, host.serverType])
+          .apply(([address, privateAddress, location, serverType]) => ({
+            name: serverName,
+            pool: args.pool,
+            address,
+            privateAddress,
+            location,
+            serverType,
+            runners: Array.from(
+              { length: settings.runnersPerHost },
+              (_, slot) => `${serverName}-${slot + 1}`,
+            ),
+          }));
+      }),
+    );
+    this.registerOutputs({ hosts: this.hosts });
+  }
+}
