@@ -10,7 +10,11 @@ export interface FleetConfig {
   readonly sshPrivateKey: pulumi.Output<string>;
   readonly orgSecrets: Readonly<Record<string, pulumi.Output<string>>>;
   readonly hcloud: ApiAccess & { readonly pollInterval: string | undefined };
-  readonly github: ApiAccess & { readonly writeDelayMs: number | undefined };
+  readonly github: ApiAccess & {
+    readonly writeDelayMs: number | undefined;
+    /** Whether the token stands in the configuration, rather than in the environment of each run. */
+    readonly tokenIsConfigured: boolean;
+  };
 }
 
 /** Where an API is and what opens it; `token` is plain because the checks before the first resource need it. */
@@ -58,6 +62,7 @@ export function loadConfig(): FleetConfig {
       token: github.get("token") ?? process.env.GITHUB_TOKEN,
       endpoint: github.get("baseUrl") ?? process.env.GITHUB_BASE_URL,
       writeDelayMs: github.getNumber("writeDelayMs"),
+      tokenIsConfigured: github.get("token") !== undefined,
     },
   };
 }

@@ -54,7 +54,7 @@ const githubAuth = z.discriminatedUnion(
   ],
   {
     error: (issue) =>
-      issue.input === undefined ? "a block with the keys kind and token" : "the kind pat",
+      issue.code === "invalid_union" ? "the kind pat" : "a block with the keys kind and token",
   },
 );
 
@@ -237,8 +237,9 @@ export const fleetSchema = z
             "the name of a repository of the organization, or a key `repository` that gives it",
         });
       }
-      const registry = one.image.slice(0, one.image.indexOf("/"));
-      if (one.registry === undefined && registry !== "ghcr.io") {
+      const [registry, ...imagePath] = one.image.split("/");
+      const needsLogin = imagePath.length > 0 && registry !== "ghcr.io";
+      if (needsLogin && one.registry === undefined) {
         context.addIssue({
           code: "custom",
           path: ["targets", name, "registry"],

@@ -12,8 +12,12 @@ export interface GithubOrgArgs {
     readonly exists: boolean;
   };
   readonly organization: string;
-  /** How the group is deleted at the end; see below. */
-  readonly api: { readonly baseUrl: string; readonly token: pulumi.Input<string> };
+  /** REST API that the group is deleted through, without a slash at the end. */
+  readonly api: {
+    readonly baseUrl: string;
+    /** Default: GITHUB_TOKEN in the environment of the run that deletes. */
+    readonly token?: pulumi.Input<string>;
+  };
   /** Organization secrets by name. */
   readonly secrets: Readonly<
     Record<
@@ -63,7 +67,7 @@ export class GithubOrg extends pulumi.ComponentResource {
         delete: "node components/githubOrg/deleteRunnerGroup.mjs",
         environment: {
           GITHUB_API: args.api.baseUrl,
-          GITHUB_TOKEN: args.api.token,
+          ...(args.api.token === undefined ? {} : { GITHUB_TOKEN: pulumi.secret(args.api.token) }),
           GITHUB_ORGANIZATION: args.organization,
           RUNNER_GROUP_ID: group.id,
         },

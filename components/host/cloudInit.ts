@@ -1,4 +1,4 @@
-import { stringify } from "yaml";
+import { Scalar, stringify } from "yaml";
 import type { FleetSettings } from "../config/schema";
 import { type HostKey, hostKeyFromSecret } from "./hostKey";
 
@@ -28,7 +28,7 @@ export function renderCloudInit(model: CloudInitModel): string {
       "docker-cli",
       "docker-compose",
       "unattended-upgrades",
-      ...model.packages,
+      ...model.packages.map(quoted),
     ],
     write_files: [
       {
@@ -60,11 +60,18 @@ export function renderCloudInit(model: CloudInitModel): string {
     runcmd: [
       ["systemctl", "enable", "--now", "docker.service"],
       ...(model.sshPort === 22 ? [] : [["systemctl", "restart", "ssh.service"]]),
-      ...model.runcmd,
+      ...model.runcmd.map(quoted),
     ],
   };
   // cloud-init reads YAML 1.1, where a bare `yes` or `22:22` is not a text.
   return `#cloud-config\n${stringify(document, { version: "1.1", lineWidth: 0, aliasDuplicateObjects: false })}`;
+}
+
+/** In quotes: cloud-init's reader stumbles over bare texts that are legal YAML, such as `=` or a tab between words. */
+function quoted(text: string): Scalar<string> {
+  const scalar = new Scalar(text);
+  scalar.type = Scalar.QUOTE_DOUBLE;
+  return scalar;
 }
 
 /** Size in bytes of the user_data of each pool's hosts; the host key in it has the same length for every host. */

@@ -21,8 +21,9 @@ export function runOverSsh(
   const [, pinned] = target.hostKey.split(" ");
   const client = new Client();
   let output = "";
+  let deadline: NodeJS.Timeout | undefined;
   return new Promise<string>((resolve, reject) => {
-    const deadline = setTimeout(
+    deadline = setTimeout(
       () => reject(new Error(`no end after ${timeoutSeconds} s`)),
       timeoutSeconds * 1000,
     );
@@ -34,7 +35,6 @@ export function runOverSsh(
           stream.on("data", keep);
           stream.stderr.on("data", keep);
           stream.on("close", (code: number | null) => {
-            clearTimeout(deadline);
             if (code === 0) resolve(output);
             else reject(new Error(`it ended with ${code ?? "a signal"}: ${output.trim()}`));
           });
@@ -49,5 +49,8 @@ export function runOverSsh(
         readyTimeout: 15_000,
         hostVerifier: (key: Buffer) => key.toString("base64") === pinned,
       });
-  }).finally(() => client.end());
+  }).finally(() => {
+    clearTimeout(deadline);
+    client.end();
+  });
 }

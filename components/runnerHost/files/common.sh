@@ -1,5 +1,14 @@
 # shellcheck shell=bash
-# Sourced by drain and converge.
+# Sourced by slot, drain and converge.
+
+# shellcheck disable=SC2034 # used by those that source this
+compose=(docker compose --project-directory /opt/runner-fleet)
+
+# definition N: a hash of what slot N runs, from compose.yaml as it is now. Runners are in a profile, or `up` would
+# start them past their units.
+definition() {
+  "${compose[@]}" --profile runner config --hash "runner-$1"
+}
 
 # working N: whether slot N runs a job. Seen in the process table of the container, not asked of GitHub, which answers
 # "not busy" for up to a minute after a job has started.

@@ -6,7 +6,6 @@ set -euo pipefail
 . /opt/runner-fleet/bin/common.sh
 
 count=$1 drain_seconds=$2 online_seconds=$3
-compose=(docker compose --project-directory /opt/runner-fleet)
 
 systemctl daemon-reload
 # Services that are always there, such as a colocated token service; runners are in a profile of their own.
@@ -28,7 +27,7 @@ fi
 
 changed=()
 for ((slot = 1; slot <= count; slot++)); do
-  wanted=$("${compose[@]}" config --hash "runner-$slot")
+  wanted=$(definition "$slot")
   running=$(cat "/run/runner-fleet/runner-$slot.hash" 2>/dev/null || true)
   if [ -n "$running" ] && [ "$running" != "$wanted" ]; then changed+=("$slot"); fi
 done

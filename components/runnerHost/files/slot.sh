@@ -1,8 +1,9 @@
 #!/bin/bash
 # slot N: runs one job in one fresh container, then ends; the unit runner-slot@N starts the next.
 set -euo pipefail
+# shellcheck source=common.sh
+. /opt/runner-fleet/bin/common.sh
 runner="runner-$1"
-compose=(docker compose --project-directory /opt/runner-fleet)
 
 # After a crash of Docker's client the container may still be at work: its job comes first.
 if docker container inspect "$runner" >/dev/null 2>&1; then
@@ -12,7 +13,7 @@ fi
 
 # What this container was started from, for converge to compare with what is wanted.
 install -d -m 0755 /run/runner-fleet
-"${compose[@]}" config --hash "$runner" >"/run/runner-fleet/$runner.hash.new"
+definition "$1" >"/run/runner-fleet/$runner.hash.new"
 mv -f "/run/runner-fleet/$runner.hash.new" "/run/runner-fleet/$runner.hash"
 
 exec "${compose[@]}" run --rm --no-TTY --no-deps --name "$runner" "$runner"

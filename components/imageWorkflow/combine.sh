@@ -1,0 +1,53 @@
+fail() {
+  echo "::error::$1"
+  exit 1
+}
+
+for digest in "$AMD64_DIGEST" "$ARM64_DIGEST"; do
+  [[ "$digest" =~ ^sha256:[0-9a-f]{64}$ ]] || fail "A build handed over '$digest', expected a sha256 digest."
+done
+mapfile -t tags < <(jq --raw-output '.tags[]' <<<"$METADATA")
+mapfile -t annotations < <(jq --raw-output '.annotations[]' <<<"$METADATA")
+[[ "${#tags[@]}" -gt 0 ]] || fail "No image tag follows from $GITHUB_REF."
+
+sources=("$IMAGE@$AMD64_DIGEST" "$IMAGE@$ARM64_DIGEST")
+options=()
+for annotation in "${annotations[@]}"; do options+=(--annotation "$annotation"); done
+names=()
+for tag in "${tags[@]}"; do names+=(--tag "$tag"); done
+
+# The index is checked before anything has a tag.
+index="$(docker buildx imagetools create --dry-run "${options[@]}" "${sources[@]}")"
+mapfile -t entries < <(jq --raw-output '
+  def attests: .annotations["vnd.docker.reference.type"] == "attestation-manifest";
+  (.manifests | map(select(attests) | { key: .annotations["vnd.docker.reference.digest"], value: .digest })
+    | from_entries) as $attestations
+  | .manifests[] | select(attests | not)
+  | "\(.platform.os)/\(.platform.architecture) \($attestations[.digest] // "none")"
+' <<<"$index" | sort)
+platforms="${entries[*]%% *}"
+[[ "$platforms" == "linux/amd64 linux/arm64" ]] ||
+  fail "The index has the platforms '$platforms', expected exactly 'linux/amd64 linux/arm64'."
+for entry in "${entries[@]}"; do
+  platform="${entry%% *}" attestation="${entry##* }"
+  [[ "$attestation" != none ]] || fail "The image for $platform has no attestations, expected provenance and SBOM."
+  predicates="$(docker buildx imagetools inspect --raw "$IMAGE@$attestation" |
+    jq --raw-output '[.layers[].annotations["in-toto.io/predicate-type"]] | join(" ")')"
+  for predicate in https://slsa.dev/provenance/ https://spdx.dev/; do
+    [[ "$predicates" == *"$predicate"* ]] ||
+      fail "The image for $platform has the attestations '$predicates', expected one of $predicate as well."
+  done
+done
+
+docker buildx imagetools create "${options[@]}" "${names[@]}" "${sources[@]}"
+
+# Read back by digest: another run may have moved a tag by now.
+digest="sha256:$(printf '%s' "$index" | sha256sum | cut --delimiter=' ' --fields=1)"
+[[ "$(docker buildx imagetools inspect --raw "$IMAGE@$digest")" == "$index" ]] ||
+  fail "The registry does not hold the index that was checked, $digest."
+
+echo "digest=$digest" >>"$GITHUB_OUTPUT"
+{
+  echo "Published \`$digest\` for $platforms as"
+  printf -- "- \`%s\`\n" "${tags[@]}"
+} >>"$GITHUB_STEP_SUMMARY"

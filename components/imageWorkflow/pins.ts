@@ -1,0 +1,28 @@
+/**
+ * Everything from outside that an emitted workflow runs, at one exact version each. An action's tag can be moved by
+ * whoever controls its repository; a commit cannot, so the commit is what runs and the tag is a comment for people
+ * and for update tools such as Renovate and Dependabot.
+ */
+
+export interface ActionPin {
+  /** Released version, as tagged in the action's repository. */
+  readonly tag: string;
+  /** Commit that the tag names: 40 hexadecimal digits. */
+  readonly sha: string;
+}
+
+export const ACTIONS = {
+  "actions/checkout": { tag: "v7.0.1", sha: "3d3c42e5aac5ba805825da76410c181273ba90b1" },
+  "docker/build-push-action": { tag: "v7.4.0", sha: "c3c9e263c25d99ce0380d002d59b67737d91b0dc" },
+  "docker/login-action": { tag: "v4.6.0", sha: "dbcb813823bdd20940b903addbd779551569679f" },
+  "docker/metadata-action": { tag: "v6.2.0", sha: "dc802804100637a589fabce1cb79ff13a1411302" },
+  "docker/setup-buildx-action": { tag: "v4.4.1", sha: "f87e5991a6d7451dcb8d9637bfbc97413f497069" },
+} as const satisfies Readonly<Record<string, ActionPin>>;
+
+export type ActionName = keyof typeof ACTIONS;
+
+/** Version of the BuildKit daemon that builds. */
+export const BUILDKIT_VERSION = "v0.32.2";
+
+/** Scanner that writes the SBOM; without it BuildKit runs a moving tag of the same image. */
+export const SBOM_SCANNER = "docker/buildkit-syft-scanner:1.12.0";

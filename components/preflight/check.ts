@@ -1,0 +1,455 @@
+import * as pulumi from "@pulumi/pulumi";
+import { utils } from "ssh2";
+import { cidrSize, containsCidr, parseCidr } from "../config/cidr";
+import type { FleetConfig } from "../config/load";
+import type { FleetSettings } from "../config/schema";
+import { plannedServers, tokenServiceLocation } from "../pricing/plannedServers";
+import type { ApiOptions } from "./api";
+import {
+  type Facts,
+  type Findings,
+  type GitHubFacts,
+  type HetznerFacts,
+  namedRepositories,
+  type Obstacle,
+  readFacts,
+  type TokenFacts,
+} from "./facts";
+
+/** Hetzner's limit of user_data, in bytes. */
+export const MAX_USER_DATA_BYTES = 32_768;
+
+/** Both lists hold whole sentences. Problems stop a run before it changes anything, warnings do not. */
+export interface Verdict {
+  readonly problems: readonly string[];
+  readonly warnings: readonly string[];
+}
+
+/**
+ * Compares the settings with what the APIs say.
+ * @param namespace prefix of the configuration keys: the project's name.
+ * @param userDataBytes size of the user_data that the hosts of a pool would be created with, by name of the pool.
+ */
+export function checkFleet(
+  settings: FleetSettings,
+  findings: Findings,
+  namespace: string,
+  userDataBytes: Readonly<Record<string, number>> = {},
+): Verdict {
+  const problems: string[] = [];
+  const warnings: string[] = [];
+  const report: Report = {
+    problem: (key, found, expected) =>
+      problems.push(`${namespace}:${key}: found ${found}, expected ${expected}.`),
+    warning: (key, sentence) => warnings.push(`${namespace}:${key}: ${sentence}.`),
+  };
+
+  checkNetwork(settings, report);
+  checkKeyPair(settings, report);
+  checkAccess(settings, report);
+  for (const [pool, bytes] of Object.entries(userDataBytes)) {
+    if (bytes > MAX_USER_DATA_BYTES) {
+      report.problem(
+        `pools.${pool}.cloudInit`,
+        `user_data of ${bytes} bytes`,
+        `at most ${MAX_USER_DATA_BYTES}, which is Hetzner's limit`,
+      );
+    }
+  }
+
+  if ("obstacle" in findings.hetzner) {
+    problems.push(hetznerObstacle(findings.hetzner));
+  } else {
+    checkHetzner(settings, findings.hetzner, report);
+  }
+  if ("obstacle" in findings.github) {
+    problems.push(githubObstacle(findings.github));
+  } else {
+    problems.push(...checkTokens(settings, findings.github, namespace));
+    checkGitHub(settings, findings.github, report);
+  }
+  return { problems, warnings };
+}
+
+/**
+ * Asks the APIs and judges the settings, before the first resource is registered.
+ * @throws pulumi.RunError with one sentence per line for every problem; warnings go to Pulumi's log.
+ */
+export async function preflight(
+  config: FleetConfig,
+  options: ApiOptions & { readonly userDataBytes?: Readonly<Record<string, number>> } = {},
+): Promise<Facts> {
+  const { hetzner, github } = await readFacts(config, options);
+  const { problems, warnings } = checkFleet(
+    config.settings,
+    { hetzner, github },
+    pulumi.getProject(),
+    options.userDataBytes,
+  );
+  // An obstacle always is a problem; saying so here lets the compiler see that what is returned are facts.
+  if (problems.length > 0 || "obstacle" in hetzner || "obstacle" in github) {
+    throw new pulumi.RunError(problems.join("\n"));
+  }
+  await Promise.all(warnings.map((warning) => pulumi.log.warn(warning)));
+  return { hetzner, github };
+}
+
+interface Report {
+  readonly problem: (key: string, found: string, expected: string) => void;
+  readonly warning: (key: string, sentence: string) => void;
+}
+
+/** Hetzner's networks are IPv4 and private. */
+const PRIVATE_RANGES = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"];
+
+function checkNetwork(settings: FleetSettings, { problem }: Report): void {
+  const { network } = settings;
+  const [whole, subnet] = [parseCidr(network.ipRange), parseCidr(network.subnet)];
+  if (whole === undefined || subnet === undefined) return; // The schema has refused it.
+  const isPrivate = PRIVATE_RANGES.some((range) => {
+    const outer = parseCidr(range);
+    return outer !== undefined && containsCidr(outer, whole);
+  });
+  if (!isPrivate || whole.prefixLength > 24) {
+    problem(
+      "network.ipRange",
+      quote(network.ipRange),
+      `a private IPv4 range of at least a /24, inside ${enumerate(PRIVATE_RANGES)}`,
+    );
+  }
+  if (!containsCidr(whole, subnet)) {
+    problem(
+      "network.subnet",
+      quote(network.subnet),
+      `a range inside network.ipRange, which is ${network.ipRange}`,
+    );
+    return;
+  }
+  const needed = plannedServers(settings).length;
+  // The first and the last address stand for the range itself, one more is the gateway's.
+  const usable = cidrSize(subnet) - 3n;
+  if (BigInt(needed) > usable) {
+    problem(
+      "network.subnet",
+      `${quote(network.subnet)} with room for ${usable < 0n ? 0 : String(usable)} servers`,
+      `a range with room for the ${needed} that are configured`,
+    );
+  }
+}
+
+/** A pair that does not match would only be noticed after the first server is paid for. */
+function checkKeyPair({ ssh }: FleetSettings, { problem }: Report): void {
+  const [privateKey, publicKey] = [utils.parseKey(ssh.privateKey), utils.parseKey(ssh.publicKey)];
+  if (publicKey instanceof Error) {
+    problem("ssh.publicKey", "a line that holds no key", "an OpenSSH public key line");
+  }
+  if (privateKey instanceof Error) {
+    const encrypted = /encrypted|passphrase/i.test(privateKey.message);
+    problem(
+      "ssh.privateKey",
+      encrypted ? "a key with a passphrase" : "a key that cannot be read",
+      "a private key without a passphrase in PEM or OpenSSH form",
+    );
+  }
+  if (publicKey instanceof Error || privateKey instanceof Error) return;
+  if (!privateKey.getPublicSSH().equals(publicKey.getPublicSSH())) {
+    problem("ssh.privateKey", "a key of another pair", "the one that ssh.publicKey belongs to");
+  }
+}
+
+/** What a target needs of the runner group and of the organization's secrets. */
+function checkAccess({ runnerGroup, secrets, targets }: FleetSettings, { problem }: Report): void {
+  const lacks = (list: readonly string[] | undefined, repository: string) =>
+    list !== undefined && !list.some((one) => one.toLowerCase() === repository.toLowerCase());
+  for (const [key, target] of Object.entries(targets)) {
+    const repository = target.repository ?? key;
+    if (lacks(runnerGroup.repositories, repository)) {
+      problem(
+        "runnerGroup.repositories",
+        `a list without ${quote(repository)}`,
+        `one with it, since the hosts take no job of target ${key} otherwise`,
+      );
+    }
+    const wanted = target.registry?.passwordSecret.toUpperCase();
+    const secret = Object.entries(secrets).find(([name]) => name.toUpperCase() === wanted);
+    if (secret !== undefined && lacks(secret[1].repositories, repository)) {
+      problem(
+        `secrets.${secret[0]}.repositories`,
+        `a list without ${quote(repository)}`,
+        `one with it, since the workflow of target ${key} reads the secret`,
+      );
+    }
+  }
+}
+
+function checkHetzner(settings: FleetSettings, facts: HetznerFacts, report: Report): void {
+  const zones = [...new Set([...facts.locations.values()].map((one) => one.networkZone))];
+  const { zone } = settings.network;
+  if (!zones.includes(zone)) report.problem("network.zone", quote(zone), enumerate(zones));
+
+  for (const [name, pool] of Object.entries(settings.pools)) {
+    checkLocation(`pools.${name}.location`, pool.location, zones.includes(zone) ? zone : undefined);
+    checkServerType(`pools.${name}.serverType`, pool.serverType, pool.location);
+  }
+  const { placement, serverType, location } = settings.tokenService;
+  if (placement === "dedicated") {
+    if (location !== undefined) {
+      checkLocation("tokenService.location", location, zones.includes(zone) ? zone : undefined);
+    }
+    checkServerType("tokenService.serverType", serverType, tokenServiceLocation(settings));
+  }
+
+  function checkLocation(key: string, name: string, inZone: string | undefined): void {
+    const location = facts.locations.get(name);
+    if (location === undefined) {
+      report.problem(key, quote(name), enumerate([...facts.locations.keys()]));
+    } else if (inZone !== undefined && location.networkZone !== inZone) {
+      const same = [...facts.locations].filter(([, one]) => one.networkZone === inZone);
+      report.problem(
+        key,
+        `${quote(name)} in network zone ${location.networkZone}`,
+        `a location in ${inZone}, as network.zone says: ${enumerate(same.map(([one]) => one))}`,
+      );
+    }
+  }
+
+  function checkServerType(key: string, name: string, location: string): void {
+    const type = facts.serverTypes.get(name);
+    if (type?.architecture !== "arm") {
+      const which = type === undefined ? "" : `, which is ${type.architecture}`;
+      report.problem(key, `${quote(name)}${which}`, armTypes());
+      return;
+    }
+    if (!facts.locations.has(location)) return; // Said already.
+    const offer = type.locations.get(location);
+    if (offer === undefined) {
+      report.problem(
+        key,
+        `${quote(name)}, which Hetzner does not sell in ${location}`,
+        armTypes(location),
+      );
+    } else if (offer.unavailableAfter !== undefined && offer.unavailableAfter <= facts.readAt) {
+      report.problem(
+        key,
+        `${quote(name)}, which Hetzner does not sell in ${location} since ${day(offer.unavailableAfter)}`,
+        armTypes(location),
+      );
+    } else if (offer.unavailableAfter !== undefined) {
+      report.warning(
+        key,
+        `${name} cannot be ordered in ${location} after ${day(offer.unavailableAfter)}`,
+      );
+    }
+    if (offer?.available === false) {
+      const others = [...type.locations].filter(([, one]) => one.available).map(([one]) => one);
+      const elsewhere =
+        others.length === 0 ? "nor anywhere else" : `but it can in ${enumerate(others)}`;
+      report.warning(key, `${name} cannot be ordered in ${location} at the moment, ${elsewhere}`);
+    }
+  }
+
+  function armTypes(location?: string): string {
+    const names = [...facts.serverTypes.values()]
+      .filter(({ architecture }) => architecture === "arm")
+      .filter(({ locations }) => {
+        const offer = location === undefined ? undefined : locations.get(location);
+        const over =
+          offer?.unavailableAfter !== undefined && offer.unavailableAfter <= facts.readAt;
+        return location === undefined || (offer !== undefined && !over);
+      })
+      .map(({ name }) => name);
+    const place = location === undefined ? "" : ` sold in ${location}`;
+    return names.length === 0
+      ? `another location, since no arm server type is${place}`
+      : `an arm server type${place}: ${enumerate(names)}`;
+  }
+}
+
+function checkGitHub(settings: FleetSettings, facts: GitHubFacts, report: Report): void {
+  const { organization, repositories, targets } = facts;
+  if (organization.kind === "absent") {
+    report.problem(
+      "organization",
+      `${quote(settings.organization)}, which GitHub does not know`,
+      "the login of an organization that exists",
+    );
+    return;
+  }
+  if (organization.kind === "user") {
+    report.problem(
+      "organization",
+      `${quote(settings.organization)}, which is a user account`,
+      "an organization, since only organizations have runner groups",
+    );
+    return;
+  }
+
+  const named = namedRepositories(settings);
+  for (const [name, repository] of repositories) {
+    const keys = named.filter((one) => one.name.toLowerCase() === name).map(({ key }) => key);
+    const key = [...new Set(keys)].join(", ");
+    const fullName = `${settings.organization}/${named.find((one) => one.name.toLowerCase() === name)?.name ?? name}`;
+    if (repository === "absent") {
+      report.problem(
+        key,
+        `no repository ${fullName} that the token can see`,
+        "one that exists, and a token with access to it",
+      );
+    } else if (repository.fullName.toLowerCase() !== fullName.toLowerCase()) {
+      report.problem(
+        key,
+        `${fullName}, which GitHub now calls ${repository.fullName}`,
+        "its present name",
+      );
+    } else if (repository.archived) {
+      report.problem(key, `${fullName}, which is archived`, "a repository that can be changed");
+    }
+  }
+
+  for (const [key, target] of Object.entries(settings.targets)) {
+    const name = target.repository ?? key;
+    const repository = repositories.get(name.toLowerCase());
+    const found = targets.get(key);
+    if (repository === undefined || repository === "absent" || found === undefined) continue;
+    const fullName = `${settings.organization}/${name}`;
+    if (!found.branchExists) {
+      if (target.branch === undefined) {
+        report.problem(
+          `targets.${key}`,
+          `${fullName}, which is empty`,
+          `a repository with a commit on its default branch ${found.branch}`,
+        );
+      } else {
+        report.problem(
+          `targets.${key}.branch`,
+          `no branch ${quote(target.branch)} in ${fullName}`,
+          `one that exists, such as the default branch ${repository.defaultBranch}`,
+        );
+      }
+    }
+    if (found.workflowFile === "foreign") {
+      report.problem(
+        `targets.${key}.path`,
+        `${target.path} in ${fullName}, which this program did not write`,
+        "a path that is free: delete or rename that file, or choose another path",
+      );
+    }
+    if (repository.writable === false && !repository.archived) {
+      report.problem(
+        `targets.${key}`,
+        `${fullName}, which the owner of the token may only read`,
+        "a repository that it may write to",
+      );
+    }
+    if (organization.plan === "free" && repository.private) {
+      if (settings.routing.level === "organization") {
+        report.warning(
+          "routing.level",
+          `on GitHub's Free plan variables of the organization do not reach the private repository ${fullName}, so its arm64 jobs stay on hosted runners; the level repository does reach it`,
+        );
+      }
+      if (target.registry !== undefined) {
+        report.warning(
+          `targets.${key}.registry.passwordSecret`,
+          `on GitHub's Free plan secrets of the organization do not reach the private repository ${fullName}; it needs a secret of its own`,
+        );
+      }
+    }
+  }
+}
+
+const PROVIDER_TOKEN = "github:token (or GITHUB_TOKEN)";
+
+/** Scopes of a classic token and what each is for. */
+function checkTokens(settings: FleetSettings, facts: GitHubFacts, namespace: string): string[] {
+  const hasTargets = Object.keys(settings.targets).length > 0;
+  const needs: Record<string, string> = {
+    "admin:org": "the runner group, organization secrets and variables",
+    ...(hasTargets && {
+      repo: "the files of target repositories",
+      workflow: "workflow files in target repositories",
+    }),
+  };
+  const problems = tokenProblems(PROVIDER_TOKEN, facts.token, needs);
+  if (facts.serviceToken === facts.token) return problems;
+  const key = `${namespace}:githubAuth.token`;
+  if ("obstacle" in facts.serviceToken)
+    return [...problems, tokenObstacle(key, facts.serviceToken)];
+  return [
+    ...problems,
+    ...tokenProblems(key, facts.serviceToken, { "admin:org": "registering runners" }),
+  ];
+
+  function tokenProblems(
+    where: string,
+    token: TokenFacts,
+    needed: Readonly<Record<string, string>>,
+  ): string[] {
+    const { scopes } = token;
+    const missing = Object.entries(needed).filter(
+      ([scope]) => scopes !== undefined && !scopes.includes(scope),
+    );
+    if (missing.length > 0) {
+      const found = scopes?.length ? `the scopes ${scopes.join(", ")}` : "no scope";
+      const wanted = enumerate(
+        missing.map(([scope, use]) => `${scope} (for ${use})`),
+        "and",
+      );
+      return [`${where}: found a token with ${found}, expected ${wanted} as well.`];
+    }
+    if (token.managesRunners || facts.organization.kind !== "organization") return [];
+    return [
+      `${where}: found a token that may not manage the runners of ${settings.organization}, expected one of an owner ` +
+        `of the organization, or one with its permission "Self-hosted runners: write".`,
+    ];
+  }
+}
+
+function hetznerObstacle(obstacle: Obstacle): string {
+  switch (obstacle.obstacle) {
+    case "tokenMissing":
+      return "hcloud:token (or HCLOUD_TOKEN): found nothing, expected the API token of a Hetzner Cloud project.";
+    case "tokenMalformed":
+      return `hcloud:token (or HCLOUD_TOKEN): found a token of ${obstacle.length} characters, expected 64 letters and digits.`;
+    case "tokenRefused":
+      return "hcloud:token (or HCLOUD_TOKEN): found a token that Hetzner refuses (401), expected a valid one with read and write access.";
+    case "endpointInvalid":
+      return `hcloud:endpoint (or HCLOUD_ENDPOINT): found ${obstacle.found}, expected ${obstacle.expected}.`;
+    case "failed":
+      return obstacle.sentence;
+  }
+}
+
+function githubObstacle(obstacle: Obstacle): string {
+  return obstacle.obstacle === "endpointInvalid"
+    ? `github:baseUrl (or GITHUB_BASE_URL): found ${obstacle.found}, expected ${obstacle.expected}.`
+    : tokenObstacle(PROVIDER_TOKEN, obstacle);
+}
+
+function tokenObstacle(key: string, obstacle: Obstacle): string {
+  switch (obstacle.obstacle) {
+    case "tokenMissing":
+      return `${key}: found nothing, expected an access token of GitHub.`;
+    case "tokenMalformed":
+      return `${key}: found a text with spaces or other characters that no token has, expected an access token of GitHub.`;
+    case "tokenRefused":
+      return `${key}: found a token that GitHub refuses (401), expected one that is valid and not expired.`;
+    case "endpointInvalid":
+      return `${key}: found ${obstacle.found}, expected ${obstacle.expected}.`;
+    case "failed":
+      return obstacle.sentence;
+  }
+}
+
+function quote(text: string): string {
+  return JSON.stringify(text);
+}
+
+function enumerate(names: readonly string[], conjunction: "or" | "and" = "or"): string {
+  const last = names.at(-1) ?? "";
+  return names.length < 2 ? last : `${names.slice(0, -1).join(", ")} ${conjunction} ${last}`;
+}
+
+function day(date: Date): string {
+  return date.toISOString().slice(0, 10);
+}

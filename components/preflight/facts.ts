@@ -1,0 +1,481 @@
+import { z } from "zod";
+import type { ApiAccess, FleetConfig } from "../config/load";
+import type { FleetSettings, TargetSettings } from "../config/schema";
+import { isOurs } from "../imageWorkflow/workflow";
+import { Api, ApiError, type ApiOptions } from "./api";
+
+/** What the two APIs say before the first resource is registered. */
+export interface Facts {
+  readonly hetzner: HetznerFacts;
+  readonly github: GitHubFacts;
+}
+
+/** Facts, or for either side what stood in the way of reading them. */
+export interface Findings {
+  readonly hetzner: HetznerFacts | Obstacle;
+  readonly github: GitHubFacts | Obstacle;
+}
+
+export type Obstacle =
+  | { readonly obstacle: "tokenMissing" | "tokenRefused" }
+  /** `length` in characters. */
+  | { readonly obstacle: "tokenMalformed"; readonly length: number }
+  /** The API's address is none that the provider accepts; both texts are parts of a sentence. */
+  | { readonly obstacle: "endpointInvalid"; readonly found: string; readonly expected: string }
+  /** `sentence` says what was asked and what came back. */
+  | { readonly obstacle: "failed"; readonly sentence: string };
+
+/** Decimal text in the project's currency, as the API gives it. */
+export interface Price {
+  readonly net: string;
+  readonly gross: string;
+}
+
+export interface HetznerFacts {
+  /** When this was read: deprecations are dates. */
+  readonly readAt: Date;
+  /** By name, such as cax21. */
+  readonly serverTypes: ReadonlyMap<string, ServerType>;
+  /** By name, such as fsn1. */
+  readonly locations: ReadonlyMap<string, { readonly networkZone: string }>;
+  /** ISO code, such as EUR. */
+  readonly currency: string;
+  /** Per cent, decimal text. */
+  readonly vatRate: string;
+  /** Price of a primary IPv4 address a month, by location. */
+  readonly primaryIpv4: ReadonlyMap<string, Price>;
+}
+
+export interface ServerType {
+  readonly name: string;
+  /** `arm` or `x86`. */
+  readonly architecture: string;
+  readonly cores: number;
+  readonly memoryGb: number;
+  readonly diskGb: number;
+  /** Where it is sold, by name of the location. */
+  readonly locations: ReadonlyMap<string, Offer>;
+  /** Price a month without an IPv4 address, by location. */
+  readonly prices: ReadonlyMap<string, Price>;
+}
+
+export interface Offer {
+  /** Whether there is stock at the moment. */
+  readonly available: boolean;
+  /** Since or from when it cannot be ordered there, once that is announced. */
+  readonly unavailableAfter: Date | undefined;
+}
+
+export interface GitHubFacts {
+  readonly organization:
+    | { readonly kind: "organization"; /** Told to owners only. */ readonly plan?: string }
+    | { readonly kind: "user" }
+    | { readonly kind: "absent" };
+  /** The token of the GitHub provider. */
+  readonly token: TokenFacts;
+  /** The token that the token service is given. */
+  readonly serviceToken: TokenFacts | Obstacle;
+  /** Whether the organization has a runner group of the configured name; group names ignore case. */
+  readonly runnerGroupExists: boolean;
+  /** By name in lower case, since GitHub ignores case: every repository that the settings name. */
+  readonly repositories: ReadonlyMap<string, Repository | "absent">;
+  /** By key in `targets`; absent when the repository is. */
+  readonly targets: ReadonlyMap<string, TargetFacts>;
+}
+
+export interface TokenFacts {
+  /** Of a classic token; undefined for tokens of a finer grain, which GitHub does not describe. */
+  readonly scopes: readonly string[] | undefined;
+  /** Whether it may see the organization's runner groups, which only those see who may manage runners. */
+  readonly managesRunners: boolean;
+}
+
+export interface Repository {
+  readonly id: number;
+  /** Owner and name as GitHub has them today: it answers for a former name, too. */
+  readonly fullName: string;
+  readonly private: boolean;
+  readonly archived: boolean;
+  readonly defaultBranch: string;
+  /** Whether the token may write; undefined where GitHub does not say. */
+  readonly writable: boolean | undefined;
+}
+
+export interface TargetFacts {
+  /** The branch of the settings, else the repository's default branch. */
+  readonly branch: string;
+  readonly branchExists: boolean;
+  /** What is at the target's path: nothing, a workflow that this program wrote, or something else. */
+  readonly workflowFile: "absent" | "ours" | "foreign";
+}
+
+/**
+ * Asks both APIs what the fleet needs to know. Reads only, so it can run in every preview.
+ * What stands in the way is part of the result, so that one run names every problem.
+ */
+export async function readFacts(config: FleetConfig, options: ApiOptions = {}): Promise<Findings> {
+  const [hetzner, github] = await Promise.all([
+    orObstacle(() => readHetzner(config.hcloud, options)),
+    orObstacle(() => readGitHub(config.settings, config.github, options)),
+  ]);
+  return { hetzner, github };
+}
+
+const price = z.object({ net: z.string(), gross: z.string() });
+const paged = { meta: z.object({ pagination: z.object({ next_page: z.int().nullable() }) }) };
+
+const serverTypesPage = z.object({
+  server_types: z.array(
+    z.object({
+      name: z.string(),
+      architecture: z.string(),
+      cores: z.number(),
+      memory: z.number(),
+      disk: z.number(),
+      locations: z.array(
+        z.object({
+          name: z.string(),
+          available: z.boolean(),
+          deprecation: z.object({ unavailable_after: z.coerce.date() }).nullish(),
+        }),
+      ),
+      prices: z.array(z.object({ location: z.string(), price_monthly: price })),
+    }),
+  ),
+  ...paged,
+});
+
+const locationsPage = z.object({
+  locations: z.array(z.object({ name: z.string(), network_zone: z.string() })),
+  ...paged,
+});
+
+const pricingAnswer = z.object({
+  pricing: z.object({
+    currency: z.string(),
+    vat_rate: z.string(),
+    primary_ips: z.array(
+      z.object({
+        type: z.string(),
+        prices: z.array(z.object({ location: z.string(), price_monthly: price })),
+      }),
+    ),
+  }),
+});
+
+async function readHetzner(access: ApiAccess, options: ApiOptions): Promise<HetznerFacts> {
+  const token = usableToken(access.token, (length) => length === 64);
+  const api = new Api("Hetzner's API", hetznerBase(access.endpoint), token, {}, options);
+  const [serverTypes, locations, pricing] = await Promise.all([
+    pages(api, "/server_types", serverTypesPage),
+    pages(api, "/locations", locationsPage),
+    found(api, "/pricing", pricingAnswer),
+  ]);
+  const monthly = (prices: readonly { location: string; price_monthly: Price }[]) =>
+    new Map(prices.map((one) => [one.location, one.price_monthly]));
+  return {
+    readAt: new Date(),
+    serverTypes: new Map(
+      serverTypes
+        .flatMap((page) => page.server_types)
+        .map((type) => [
+          type.name,
+          {
+            name: type.name,
+            architecture: type.architecture,
+            cores: type.cores,
+            memoryGb: type.memory,
+            diskGb: type.disk,
+            locations: new Map(
+              type.locations.map(({ name, available, deprecation }) => [
+                name,
+                { available, unavailableAfter: deprecation?.unavailable_after },
+              ]),
+            ),
+            prices: monthly(type.prices),
+          },
+        ]),
+    ),
+    locations: new Map(
+      locations
+        .flatMap((page) => page.locations)
+        .map((location) => [location.name, { networkZone: location.network_zone }]),
+    ),
+    currency: pricing.pricing.currency,
+    vatRate: pricing.pricing.vat_rate,
+    primaryIpv4: monthly(
+      pricing.pricing.primary_ips.find((one) => one.type === "ipv4")?.prices ?? [],
+    ),
+  };
+}
+
+/** More pages than any of the lists has: a bound against an API that always names a next one. */
+const MAX_PAGES = 20;
+
+async function pages<T extends z.output<z.ZodObject<typeof paged>>>(
+  api: Api,
+  path: string,
+  schema: z.ZodType<T>,
+): Promise<T[]> {
+  const all: T[] = [];
+  let next: number | null = 1;
+  while (next !== null) {
+    if (all.length === MAX_PAGES) {
+      throw new ApiError(`${api.name} has more than ${MAX_PAGES} pages of ${path}.`);
+    }
+    const page: T = await found(api, `${path}?page=${next}&per_page=50`, schema);
+    all.push(page);
+    next = page.meta.pagination.next_page;
+  }
+  return all;
+}
+
+async function found<T>(api: Api, path: string, schema: z.ZodType<T>): Promise<T> {
+  const answer = await api.get(path, schema);
+  if (answer === undefined) throw new ApiError(`${api.name} has no ${path} (404).`, 404);
+  return answer;
+}
+
+const organizationAnswer = z.object({ plan: z.object({ name: z.string() }).optional() });
+const accountAnswer = z.object({ type: z.string() });
+const repositoryAnswer = z.object({
+  id: z.int(),
+  full_name: z.string(),
+  private: z.boolean(),
+  archived: z.boolean(),
+  default_branch: z.string(),
+  permissions: z.object({ push: z.boolean().optional() }).optional(),
+});
+/** A folder answers with a list, a large file without its content. */
+const contentsAnswer = z.union([
+  z.object({ content: z.string().optional(), encoding: z.string().optional() }),
+  z.array(z.unknown()),
+]);
+
+async function readGitHub(
+  settings: FleetSettings,
+  access: ApiAccess,
+  options: ApiOptions,
+): Promise<GitHubFacts> {
+  const base = githubBase(access.endpoint);
+  const connect = (token: string) =>
+    new Api(
+      "GitHub's API",
+      base,
+      token,
+      { Accept: "application/vnd.github+json", "X-GitHub-Api-Version": "2022-11-28" },
+      options,
+    );
+  const api = connect(usableToken(access.token));
+  const organization = encodeURIComponent(settings.organization);
+  const rights = readRights(api, organization);
+  const ofService = settings.githubAuth.token;
+  const serviceToken =
+    ofService === access.token
+      ? rights.then(({ token }) => token)
+      : orObstacle(async () => {
+          const { token } = await readRights(connect(usableToken(ofService)), organization);
+          return token;
+        });
+  const [kind, { token, runnerGroups }, ofServiceToken, repositories] = await Promise.all([
+    readOrganization(api, organization),
+    rights,
+    serviceToken,
+    readRepositories(api, settings),
+  ]);
+  const groupName = settings.runnerGroup.name.toLowerCase();
+  return {
+    organization: kind,
+    token,
+    serviceToken: ofServiceToken,
+    runnerGroupExists: runnerGroups.some((name) => name.toLowerCase() === groupName),
+    ...repositories,
+  };
+}
+
+async function readOrganization(api: Api, name: string): Promise<GitHubFacts["organization"]> {
+  const answer = await api.get(`/orgs/${name}`, organizationAnswer);
+  if (answer !== undefined) return { kind: "organization", plan: answer.plan?.name };
+  const account = await api.get(`/users/${name}`, accountAnswer);
+  return { kind: account?.type === "User" ? "user" : "absent" };
+}
+
+const RUNNER_GROUPS_PER_PAGE = 100;
+const runnerGroupsAnswer = z.object({ runner_groups: z.array(z.object({ name: z.string() })) });
+
+/** What a token may do in the organization, and the names of the runner groups if it may see them. */
+async function readRights(
+  api: Api,
+  organization: string,
+): Promise<{ readonly token: TokenFacts; readonly runnerGroups: readonly string[] }> {
+  const runnerGroups: string[] = [];
+  for (let page = 1; page <= MAX_PAGES; page++) {
+    const path = `/orgs/${organization}/actions/runner-groups?per_page=${RUNNER_GROUPS_PER_PAGE}&page=${page}`;
+    const answer = await api.ask(path, [200, 403, 404]);
+    const scopes = answer.headers
+      .get("x-oauth-scopes")
+      ?.split(",")
+      .map((scope) => scope.trim())
+      .filter((scope) => scope !== "");
+    if (answer.status !== 200) return { token: { scopes, managesRunners: false }, runnerGroups };
+    const groups = api.parse(path, answer, runnerGroupsAnswer).runner_groups;
+    runnerGroups.push(...groups.map(({ name }) => name));
+    if (groups.length < RUNNER_GROUPS_PER_PAGE) {
+      return { token: { scopes, managesRunners: true }, runnerGroups };
+    }
+  }
+  throw new ApiError(`${api.name} has more than ${MAX_PAGES} pages of runner groups.`);
+}
+
+async function readRepositories(
+  api: Api,
+  settings: FleetSettings,
+): Promise<Pick<GitHubFacts, "repositories" | "targets">> {
+  const owner = encodeURIComponent(settings.organization);
+  const reads = new Map<string, Promise<Repository | "absent">>();
+  for (const { name } of namedRepositories(settings)) {
+    const key = name.toLowerCase();
+    if (!reads.has(key)) reads.set(key, readRepository(api, `/repos/${owner}/${name}`));
+  }
+  const targets = Object.entries(settings.targets).map(async ([key, target]) => {
+    const name = target.repository ?? key;
+    const repository = await reads.get(name.toLowerCase());
+    return repository === undefined || repository === "absent"
+      ? undefined
+      : ([key, await readTarget(api, `/repos/${owner}/${name}`, target, repository)] as const);
+  });
+  const [repositories, ofTargets] = await Promise.all([
+    Promise.all([...reads].map(async ([name, read]) => [name, await read] as const)),
+    Promise.all(targets),
+  ]);
+  return {
+    repositories: new Map(repositories),
+    targets: new Map(ofTargets.filter((one) => one !== undefined)),
+  };
+}
+
+/** Every mention of a repository in the settings, with the configuration key that names it. */
+export function namedRepositories(
+  settings: FleetSettings,
+): readonly { readonly key: string; readonly name: string }[] {
+  return [
+    ...Object.entries(settings.targets).map(([key, { repository }]) => ({
+      key: repository === undefined ? `targets.${key}` : `targets.${key}.repository`,
+      name: repository ?? key,
+    })),
+    ...(settings.runnerGroup.repositories ?? []).map((name) => ({
+      key: "runnerGroup.repositories",
+      name,
+    })),
+    ...Object.entries(settings.secrets).flatMap(([secret, { repositories = [] }]) =>
+      repositories.map((name) => ({ key: `secrets.${secret}.repositories`, name })),
+    ),
+  ];
+}
+
+async function readRepository(api: Api, path: string): Promise<Repository | "absent"> {
+  const answer = await api.get(path, repositoryAnswer);
+  if (answer === undefined) return "absent";
+  return {
+    id: answer.id,
+    fullName: answer.full_name,
+    private: answer.private,
+    archived: answer.archived,
+    defaultBranch: answer.default_branch,
+    writable: answer.permissions?.push,
+  };
+}
+
+async function readTarget(
+  api: Api,
+  repositoryPath: string,
+  target: TargetSettings,
+  repository: Repository,
+): Promise<TargetFacts> {
+  const branch = target.branch ?? repository.defaultBranch;
+  const ref = encodeURIComponent(branch);
+  const file = target.path.split("/").map(encodeURIComponent).join("/");
+  const [found, contents] = await Promise.all([
+    api.get(`${repositoryPath}/branches/${ref}`, z.unknown()),
+    api.get(`${repositoryPath}/contents/${file}?ref=${ref}`, contentsAnswer),
+  ]);
+  return { branch, branchExists: found !== undefined, workflowFile: ownerOf(contents) };
+}
+
+function ownerOf(
+  contents: z.output<typeof contentsAnswer> | undefined,
+): TargetFacts["workflowFile"] {
+  if (contents === undefined) return "absent";
+  if (Array.isArray(contents) || contents.encoding !== "base64") return "foreign";
+  const text = Buffer.from(contents.content ?? "", "base64").toString("utf8");
+  return isOurs(text) ? "ours" : "foreign";
+}
+
+/** Ends a read with the obstacle that its settings are. */
+class ObstacleError extends Error {
+  constructor(readonly obstacle: Obstacle) {
+    super(obstacle.obstacle);
+  }
+}
+
+async function orObstacle<T>(read: () => Promise<T>): Promise<T | Obstacle> {
+  try {
+    return await read();
+  } catch (error) {
+    if (error instanceof ObstacleError) return error.obstacle;
+    if (!(error instanceof ApiError)) throw error;
+    return error.status === 401
+      ? { obstacle: "tokenRefused" }
+      : { obstacle: "failed", sentence: error.message };
+  }
+}
+
+/** A token that may stand in a header; anything else would be quoted in the error of `fetch`. */
+function usableToken(
+  token: string | undefined,
+  hasLength: (length: number) => boolean = () => true,
+): string {
+  if (token === undefined || token === "") throw new ObstacleError({ obstacle: "tokenMissing" });
+  if (!hasLength(token.length) || !/^[\x21-\x7e]+$/.test(token)) {
+    throw new ObstacleError({ obstacle: "tokenMalformed", length: token.length });
+  }
+  return token;
+}
+
+function hetznerBase(endpoint: string | undefined): string {
+  return httpUrl(endpoint || "https://api.hetzner.cloud/v1").href.replace(/\/+$/, "");
+}
+
+/**
+ * Base URL of the REST API, without a slash at its end, derived from the provider's `baseUrl` as the provider does it:
+ * github.com and *.ghe.com are served at their `api.` host, every other host is an Enterprise Server, which has the API
+ * below /api/v3. Throws for an address that the provider refuses, which `preflight` has reported before.
+ */
+export function githubBase(endpoint: string | undefined): string {
+  const url = httpUrl(endpoint || "https://api.github.com/");
+  const path = url.pathname.replace(/\/*$/, "/");
+  const isApiHost = url.host === "api.github.com" || /^api\.[a-z0-9-]+\.ghe\.com$/.test(url.host);
+  if (!isApiHost && url.host !== "github.com" && !url.host.endsWith(".ghe.com")) {
+    return `${url.origin}${path.replace(/api\/v3\/$/, "")}api/v3`;
+  }
+  if (url.protocol !== "https:" || path !== "/") {
+    throw new ObstacleError({
+      obstacle: "endpointInvalid",
+      found: JSON.stringify(url.href),
+      expected: "https and no path, since that is how github.com and ghe.com are reached",
+    });
+  }
+  return `https://${isApiHost ? "" : "api."}${url.host}`;
+}
+
+function httpUrl(text: string): URL {
+  const url = URL.canParse(text) ? new URL(text) : undefined;
+  const plain = url !== undefined && url.href === `${url.origin}${url.pathname}`;
+  if (plain && /^https?:$/.test(url.protocol)) return url;
+  throw new ObstacleError({
+    obstacle: "endpointInvalid",
+    // Not shown: credentials may stand in it.
+    found: url === undefined ? "no URL" : "a URL of another form",
+    expected: "an absolute http or https URL without user, query and fragment",
+  });
+}

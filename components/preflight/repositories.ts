@@ -1,0 +1,40 @@
+import type { FleetSettings } from "../config/schema";
+import type { GitHubFacts } from "./facts";
+
+export interface RepositorySelection {
+  /** Ids of the repositories whose jobs the runner group takes. */
+  readonly runnerGroup: readonly number[];
+  /** Ids of the repositories that see each secret. */
+  readonly secrets: Readonly<Record<string, readonly number[]>>;
+  /** Ids by name of the repositories whose workflows are routed to the fleet. */
+  readonly routed: Readonly<Record<string, number>>;
+}
+
+/** Which repository gets what; whatever names none means those of all targets. Ids are sorted, each once. */
+export function selectRepositories(
+  settings: FleetSettings,
+  facts: Pick<GitHubFacts, "repositories">,
+): RepositorySelection {
+  const idOf = (name: string): number => {
+    const repository = facts.repositories.get(name.toLowerCase());
+    if (repository === undefined || repository === "absent") {
+      throw new Error(`The repository ${name} was not found.`);
+    }
+    return repository.id;
+  };
+  const ids = (names: readonly string[]) =>
+    [...new Set(names.map(idOf))].sort((one, other) => one - other);
+  const ofTargets = Object.entries(settings.targets).map(([key, one]) => one.repository ?? key);
+  return {
+    runnerGroup: ids(settings.runnerGroup.repositories ?? ofTargets),
+    secrets: Object.fromEntries(
+      Object.entries(settings.secrets).map(([name, secret]) => [
+        name,
+        ids(secret.repositories ?? ofTargets),
+      ]),
+    ),
+    routed: Object.fromEntries(
+      [...new Map(ofTargets.map((name) => [idOf(name), name]))].map(([id, name]) => [name, id]),
+    ),
+  };
+}

@@ -1,0 +1,171 @@
+import * as github from "@pulumi/github";
+import * as hcloud from "@pulumi/hcloud";
+import * as pulumi from "@pulumi/pulumi";
+import { loadConfig } from "./components/config/load";
+import { addressInRange } from "./components/fleetNetwork/addresses";
+import { FleetNetwork } from "./components/fleetNetwork/fleetNetwork";
+import { GithubOrg } from "./components/githubOrg/githubOrg";
+import { Routing } from "./components/githubOrg/routing";
+import { runsOnValue } from "./components/githubOrg/runsOn";
+import { userDataSizes } from "./components/host/cloudInit";
+import { ImageWorkflow } from "./components/imageWorkflow/imageWorkflow";
+import { preflight } from "./components/preflight/check";
+import { githubBase } from "./components/preflight/facts";
+import { selectRepositories } from "./components/preflight/repositories";
+import { plannedServers, tokenServiceLocation } from "./components/pricing/plannedServers";
+import { monthlyCost } from "./components/pricing/pricing";
+import type { TokenSource } from "./components/runnerHost/runnerHost";
+import { RunnerPool } from "./components/runnerPool/runnerPool";
+import { TokenService } from "./components/tokenService/tokenService";
+
+/** Composition root: configuration → checks → providers → components → outputs. */
+async function fleet(): Promise<Record<string, unknown>> {
+  const config = loadConfig();
+  const { settings, prefix } = config;
+  const facts = await preflight(config, { userDataBytes: userDataSizes(settings) });
+  const repositories = selectRepositories(settings, facts.github);
+  const routedPool = settings.routing.pool ?? Object.keys(settings.pools)[0]!;
+
+  const hetzner: pulumi.ComponentResourceOptions = {
+    provider: new hcloud.Provider("hetzner", {
+      token: secretOrUndefined(config.hcloud.token),
+      endpoint: config.hcloud.endpoint,
+      pollInterval: config.hcloud.pollInterval,
+    }),
+  };
+  const organization: pulumi.ComponentResourceOptions = {
+    provider: new github.Provider("github", {
+      owner: settings.organization,
+      token: secretOrUndefined(config.github.token),
+      baseUrl: config.github.endpoint,
+      writeDelayMs: config.github.writeDelayMs,
+    }),
+  };
+
+  const { environment } = new FleetNetwork(
+    "network",
+    {
+      prefix,
+      ...settings.network,
+      sshPublicKey: settings.ssh.publicKey,
+      sshPrivateKey: config.sshPrivateKey,
+      sshPort: settings.ssh.port,
+      allowedCidrs: settings.ssh.allowedCidrs,
+      labels: { "managed-by": "runner-fleet", stack: prefix },
+    },
+    hetzner,
+  );
+  const { runnerGroup } = new GithubOrg(
+    "organization",
+    {
+      organization: settings.organization,
+      runnerGroup: {
+        name: settings.runnerGroup.name,
+        exists: facts.github.runnerGroupExists,
+        repositoryIds: repositories.runnerGroup,
+      },
+      secrets: Object.fromEntries(
+        Object.entries(config.orgSecrets).map(([name, value]) => [
+          name,
+          { value, repositoryIds: repositories.secrets[name] ?? [] },
+        ]),
+      ),
+      api: {
+        baseUrl: githubBase(config.github.endpoint),
+        token: config.github.tokenIsConfigured ? secretOrUndefined(config.github.token) : undefined,
+      },
+    },
+    organization,
+  );
+
+  const { placement, image } = settings.tokenService;
+  const credential = { organization: settings.organization, token: config.githubToken };
+  const tokenService: TokenSource =
+    placement === "colocated"
+      ? { placement, image, ...credential }
+      : {
+          placement,
+          url: new TokenService(
+            "token-service",
+            {
+              environment,
+              serverName: `${prefix}-token-service`,
+              serverType: settings.tokenService.serverType,
+              location: tokenServiceLocation(settings),
+              // The first address of the subnet that Hetzner does not keep for itself.
+              privateIp: addressInRange(settings.network.subnet, 2),
+              image,
+              ...credential,
+            },
+            hetzner,
+          ).url,
+        };
+  const pools = Object.entries(settings.pools).map(
+    ([name, pool]) =>
+      new RunnerPool(
+        name,
+        {
+          environment,
+          prefix,
+          pool: name,
+          settings: pool,
+          organization: settings.organization,
+          runnerGroup,
+          tokenService,
+        },
+        hetzner,
+      ),
+  );
+
+  const runsOn = runsOnValue(settings.runnerGroup.name, settings.pools[routedPool]!.labels);
+  new Routing(
+    "routing",
+    {
+      level: settings.routing.level,
+      variable: settings.routing.variable,
+      value: runsOn,
+      repositories: repositories.routed,
+    },
+    { ...organization, dependsOn: pools },
+  );
+  const workflows = Object.entries(settings.targets).map(([name, target]) => ({
+    name,
+    target,
+    workflow: new ImageWorkflow(
+      name,
+      {
+        target: name,
+        settings: target,
+        routing: settings.routing,
+        branch: facts.github.targets.get(name)!.branch,
+      },
+      organization,
+    ),
+  }));
+
+  return {
+    hosts: pulumi.all(pools.map((pool) => pool.hosts)).apply((lists) => lists.flat()),
+    runnerLabels: Object.fromEntries(
+      Object.entries(settings.pools).map(([name, pool]) => [name, pool.labels]),
+    ),
+    runsOn,
+    targets: Object.fromEntries(
+      workflows.map(({ name, target, workflow: { branch, path, blob } }) => [
+        name,
+        {
+          repository: `${settings.organization}/${target.repository ?? name}`,
+          branch,
+          path,
+          blob,
+        },
+      ]),
+    ),
+    monthlyCost: monthlyCost(plannedServers(settings), facts.hetzner),
+  };
+}
+
+function secretOrUndefined(value: string | undefined): pulumi.Output<string> | undefined {
+  return value === undefined ? undefined : pulumi.secret(value);
+}
+
+export = fleet;

@@ -1,0 +1,111 @@
+import assert from "node:assert/strict";
+import * as pulumi from "@pulumi/pulumi";
+import { type FleetConfig, loadConfig } from "../../../components/config/load";
+import { deploy, valueOf } from "../../helpers/mocks";
+import { rawSettings } from "./settings";
+
+const VARIABLES = ["HCLOUD_TOKEN", "HCLOUD_ENDPOINT", "GITHUB_TOKEN", "GITHUB_BASE_URL"];
+
+/** Values as the engine hands them over: JSON where they are structured, bare text where they are not. */
+function stored(change: Record<string, string | undefined> = {}): Record<string, string> {
+  const entries = Object.entries(rawSettings()).map(([key, value]) => [
+    `runner-fleet:${key}`,
+    typeof value === "string" ? value : JSON.stringify(value),
+  ]);
+  const all = { ...Object.fromEntries(entries), ...change } as Record<string, string | undefined>;
+  return Object.fromEntries(
+    Object.entries(all).filter((entry): entry is [string, string] => entry[1] !== undefined),
+  );
+}
+
+async function load(config: Record<string, string>, stack = "dev"): Promise<FleetConfig> {
+  let loaded: FleetConfig | undefined;
+  await deploy(() => (loaded = loadConfig()), { config, stack });
+  assert.ok(loaded);
+  return loaded;
+}
+
+describe("loadConfig", () => {
+  const environment = Object.fromEntries(VARIABLES.map((name) => [name, process.env[name]]));
+  beforeEach(() => VARIABLES.forEach((name) => Reflect.deleteProperty(process.env, name)));
+  after(() => {
+    for (const [name, value] of Object.entries(environment)) {
+      if (value !== undefined) process.env[name] = value;
+    }
+  });
+
+  it("gives settings, and secrets as secret outputs", async () => {
+    const secrets = JSON.stringify({ PASSWORD: { value: "hush" } });
+    const config = await load(stored({ "runner-fleet:secrets": secrets }));
+    assert.equal(config.prefix, "dev");
+    assert.equal(config.settings.organization, "acme");
+    const outputs = {
+      ghp_service: config.githubToken,
+      hush: config.orgSecrets.PASSWORD,
+      [config.settings.ssh.privateKey]: config.sshPrivateKey,
+    };
+    for (const [value, output] of Object.entries(outputs)) {
+      assert.ok(output);
+      assert.equal(await valueOf(output), value);
+      assert.equal(await pulumi.isSecret(output), true);
+    }
+  });
+
+  it("takes text as text, even if it looks like a number", async () => {
+    const config = await load(stored({ "runner-fleet:organization": "1234" }));
+    assert.equal(config.settings.organization, "1234");
+  });
+
+  it("finds the APIs in the configuration before the environment", async () => {
+    process.env.HCLOUD_TOKEN = "of the environment";
+    process.env.GITHUB_TOKEN = "of the environment";
+    const fromEnvironment = await load(stored());
+    assert.equal(fromEnvironment.hcloud.token, "of the environment");
+    assert.equal(fromEnvironment.github.token, "of the environment");
+    assert.equal(fromEnvironment.github.tokenIsConfigured, false);
+    const configured = await load(
+      stored({
+        "hcloud:token": "of the stack",
+        "hcloud:endpoint": "http://127.0.0.1:1/v1",
+        "hcloud:pollInterval": "20ms",
+        "github:token": "of the stack",
+        "github:baseUrl": "http://127.0.0.1:2/",
+        "github:writeDelayMs": "0",
+      }),
+    );
+    assert.deepEqual(configured.hcloud, {
+      token: "of the stack",
+      endpoint: "http://127.0.0.1:1/v1",
+      pollInterval: "20ms",
+    });
+    assert.deepEqual(configured.github, {
+      token: "of the stack",
+      endpoint: "http://127.0.0.1:2/",
+      writeDelayMs: 0,
+      tokenIsConfigured: true,
+    });
+  });
+
+  it("leaves other namespaces alone", async () => {
+    await assert.doesNotReject(load(stored({ "other:colour": "blue", "aws:region": "x" })));
+  });
+
+  it("throws every problem, a line each", async () => {
+    const config = stored({
+      "runner-fleet:organization": undefined,
+      "runner-fleet:colour": "blue",
+    });
+    await assert.rejects(load(config, "Dev_1"), (error) => {
+      assert.ok(pulumi.RunError.isInstance(error));
+      assert.equal(
+        error.message,
+        [
+          'The stack is named "Dev_1", expected 1 to 20 lower-case letters, digits and inner hyphens that start with a letter, since servers are named after it.',
+          "runner-fleet:organization: found nothing, expected a text.",
+          "runner-fleet:colour is not a configuration key.",
+        ].join("\n"),
+      );
+      return true;
+    });
+  });
+});

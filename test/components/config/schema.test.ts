@@ -1,0 +1,402 @@
+import assert from "node:assert/strict";
+import { stackNameProblem, validateSettings } from "../../../components/config/schema";
+import { rawSettings, settingsWith } from "./settings";
+
+type Raw = ReturnType<typeof rawSettings> & Record<string, unknown>;
+
+const HOST_NAME =
+  "expected a name of 1 to 32 lower-case letters, digits and inner hyphens that starts with a letter, since servers are named after it.";
+const SECRET_NAME =
+  "expected a name of letters, digits and underscores that starts neither with a digit nor with GITHUB_, as GitHub requires.";
+const CIDR =
+  "expected an IPv4 or IPv6 range in CIDR notation that begins with its first address, such as 203.0.113.4/32.";
+const IMAGE =
+  "expected an image name in lower case with its registry and without a tag, such as ghcr.io/acme/webppt.";
+const WORKFLOW_PATH = "expected a file directly in .github/workflows/ that ends in .yml or .yaml.";
+const REPOSITORY =
+  "expected the name of a repository of the organization, without the organization.";
+const HIDDEN = "found a value that is not shown here";
+
+function arm64(raw: Raw): Record<string, unknown> {
+  const pool = raw.pools.arm64;
+  assert.ok(pool);
+  return pool;
+}
+
+function webppt(raw: Raw): Record<string, unknown> {
+  const target = raw.targets.webppt;
+  assert.ok(target);
+  return target;
+}
+
+/** A change of valid configuration, and every sentence it must lead to. */
+const refused: Record<string, [change: (raw: Raw) => void, ...problems: string[]]> = {
+  "an unknown key": [(raw) => (raw.colour = "blue"), "fleet:colour is not a configuration key."],
+  "an unknown key in a block": [
+    (raw) => (arm64(raw).serverTyp = "cax11"),
+    "fleet:pools.arm64.serverTyp is not a configuration key.",
+  ],
+  "two unknown keys": [
+    (raw) => Object.assign(raw.ssh, { prot: 22, user: "root" }),
+    "fleet:ssh.prot is not a configuration key.",
+    "fleet:ssh.user is not a configuration key.",
+  ],
+  "several problems at once": [
+    (raw) => {
+      arm64(raw).count = 0;
+      raw.organization = "-acme";
+    },
+    'fleet:organization: found "-acme", expected the login of a GitHub organization.',
+    "fleet:pools.arm64.count: found 0, expected a whole number from 1 to 100.",
+  ],
+
+  "no organization": [
+    (raw) => Reflect.deleteProperty(raw, "organization"),
+    "fleet:organization: found nothing, expected a text.",
+  ],
+  "an organization of 40 characters": [
+    (raw) => (raw.organization = "a".repeat(40)),
+    `fleet:organization: found "${"a".repeat(40)}", expected the login of a GitHub organization.`,
+  ],
+  "an organization with two hyphens in a row": [
+    (raw) => (raw.organization = "a--b"),
+    'fleet:organization: found "a--b", expected the login of a GitHub organization.',
+  ],
+
+  "no githubAuth": [
+    (raw) => Reflect.deleteProperty(raw, "githubAuth"),
+    "fleet:githubAuth: found nothing, expected a block with the keys kind and token.",
+  ],
+  "a token in place of githubAuth": [
+    (raw) => Object.assign(raw, { githubAuth: "ghp_leak" }),
+    `fleet:githubAuth: ${HIDDEN}, expected a block with the keys kind and token.`,
+  ],
+  "another kind of githubAuth": [
+    (raw) => (raw.githubAuth.kind = "oauth"),
+    'fleet:githubAuth.kind: found "oauth", expected the kind pat.',
+  ],
+  "githubAuth without a kind": [
+    (raw) => Reflect.deleteProperty(raw.githubAuth, "kind"),
+    "fleet:githubAuth.kind: found nothing, expected the kind pat.",
+  ],
+  "githubAuth without a token": [
+    (raw) => Reflect.deleteProperty(raw.githubAuth, "token"),
+    "fleet:githubAuth.token: found nothing, expected a text.",
+  ],
+  "an empty token": [
+    (raw) => (raw.githubAuth.token = ""),
+    `fleet:githubAuth.token: ${HIDDEN}, expected a text that is not empty.`,
+  ],
+
+  "a runner group without repositories": [
+    (raw) => (raw.runnerGroup = { repositories: [] }),
+    "fleet:runnerGroup.repositories: found an empty list, expected at least 1.",
+  ],
+  "a repository with its owner": [
+    (raw) => (raw.runnerGroup = { repositories: ["acme/webppt"] }),
+    `fleet:runnerGroup.repositories.0: found "acme/webppt", ${REPOSITORY}`,
+  ],
+  "a repository that is a path": [
+    (raw) => (raw.runnerGroup = { repositories: [".."] }),
+    `fleet:runnerGroup.repositories.0: found "..", ${REPOSITORY}`,
+  ],
+
+  "a secret name that starts with a digit": [
+    (raw) => (raw.secrets["1PASSWORD"] = { value: "hush" }),
+    `fleet:secrets.1PASSWORD: found the name "1PASSWORD", ${SECRET_NAME}`,
+  ],
+  "a secret name that starts with GITHUB_": [
+    (raw) => (raw.secrets.github_token = { value: "hush" }),
+    `fleet:secrets.github_token: found the name "github_token", ${SECRET_NAME}`,
+  ],
+  "a secret name with a hyphen": [
+    (raw) => (raw.secrets["REGISTRY-PASSWORD"] = { value: "hush" }),
+    `fleet:secrets.REGISTRY-PASSWORD: found the name "REGISTRY-PASSWORD", ${SECRET_NAME}`,
+  ],
+  "two secrets that differ by case": [
+    (raw) => (raw.secrets = { PASSWORD: { value: "hush" }, password: { value: "hush" } }),
+    'fleet:secrets.password: found "password", expected a name that differs from PASSWORD by more than case, which GitHub ignores.',
+  ],
+  "a secret in place of its block": [
+    (raw) => (raw.secrets.PASSWORD = "hush"),
+    `fleet:secrets.PASSWORD: ${HIDDEN}, expected a block of keys.`,
+  ],
+  "a secret that is a number": [
+    (raw) => (raw.secrets.PASSWORD = { value: 1234 }),
+    `fleet:secrets.PASSWORD.value: ${HIDDEN}, expected a text.`,
+  ],
+
+  "another routing level": [
+    (raw) => (raw.routing = { level: "enterprise" }),
+    'fleet:routing.level: found "enterprise", expected organization or repository.',
+  ],
+  "a variable name that GitHub refuses": [
+    (raw) => (raw.routing = { variable: "GITHUB_RUNS_ON" }),
+    `fleet:routing.variable: found "GITHUB_RUNS_ON", ${SECRET_NAME}`,
+  ],
+  "a routing pool that does not exist": [
+    (raw) => (raw.routing = { pool: "arm46" }),
+    'fleet:routing.pool: found "arm46", expected one of the pools arm64.',
+  ],
+  "two pools and no routing pool": [
+    (raw) => (raw.pools.large = { ...arm64(raw) }),
+    "fleet:routing.pool: found nothing, expected one of the pools arm64, large.",
+  ],
+  "a fallback that is no label": [
+    (raw) => (raw.routing = { hostedFallback: "ubuntu latest" }),
+    'fleet:routing.hostedFallback: found "ubuntu latest", expected a runner label of letters, digits, dots, underscores and hyphens.',
+  ],
+
+  "no pools": [
+    (raw) => Reflect.deleteProperty(raw, "pools"),
+    "fleet:pools: found nothing, expected a block of keys.",
+  ],
+  "pools without a pool": [
+    (raw) => (raw.pools = {}),
+    "fleet:pools: found an empty block, expected at least one pool.",
+  ],
+  ...Object.fromEntries(
+    ["Arm64", "arm_64", "64arm", "arm64-", "a".repeat(33), "arm.64"].map((name) => [
+      `the pool name ${name}`,
+      [
+        (raw: Raw) => (raw.pools = { [name]: arm64(raw) }),
+        `fleet:pools.${name}: found the name "${name}", ${HOST_NAME}`,
+      ],
+    ]),
+  ),
+  ...Object.fromEntries(
+    [0, -1, 101, 1000].map((count) => [
+      `count ${count}`,
+      [
+        (raw: Raw) => (arm64(raw).count = count),
+        `fleet:pools.arm64.count: found ${count}, expected a whole number from 1 to 100.`,
+      ],
+    ]),
+  ),
+  "count 1.5": [
+    (raw) => (arm64(raw).count = 1.5),
+    "fleet:pools.arm64.count: found 1.5, expected a whole number.",
+  ],
+  "a count that is a text": [
+    (raw) => (arm64(raw).count = "two"),
+    'fleet:pools.arm64.count: found "two", expected a number.',
+  ],
+  "runnersPerHost 17": [
+    (raw) => (arm64(raw).runnersPerHost = 17),
+    "fleet:pools.arm64.runnersPerHost: found 17, expected a whole number from 1 to 16.",
+  ],
+  "runnersPerHost 0": [
+    (raw) => (arm64(raw).runnersPerHost = 0),
+    "fleet:pools.arm64.runnersPerHost: found 0, expected a whole number from 1 to 16.",
+  ],
+  "no label": [
+    (raw) => (arm64(raw).labels = []),
+    "fleet:pools.arm64.labels: found an empty list, expected at least 1.",
+  ],
+  "a label with a comma": [
+    (raw) => (arm64(raw).labels = ["docker", "a,b"]),
+    'fleet:pools.arm64.labels.1: found "a,b", expected a runner label of letters, digits, dots, underscores and hyphens.',
+  ],
+  "generation 0": [
+    (raw) => (arm64(raw).generation = 0),
+    "fleet:pools.arm64.generation: found 0, expected at least 1.",
+  ],
+  "no word about the Docker socket": [
+    (raw) => Reflect.deleteProperty(arm64(raw), "dockerSocket"),
+    "fleet:pools.arm64.dockerSocket: found nothing, expected true or false.",
+  ],
+  "a drain timeout of a week": [
+    (raw) => (arm64(raw).drainTimeoutSeconds = 604_800),
+    "fleet:pools.arm64.drainTimeoutSeconds: found 604800, expected at most 86400.",
+  ],
+  "a package without a name": [
+    (raw) => (arm64(raw).cloudInit = { packages: [""] }),
+    'fleet:pools.arm64.cloudInit.packages.0: found "", expected at least 1.',
+  ],
+
+  "another placement": [
+    (raw) => (raw.tokenService = { placement: "shared" }),
+    'fleet:tokenService.placement: found "shared", expected dedicated or colocated.',
+  ],
+  "a network that is no range": [
+    (raw) => (raw.network = { ipRange: "10.0.0.0" }),
+    `fleet:network.ipRange: found "10.0.0.0", ${CIDR}`,
+  ],
+  "a subnet with host bits": [
+    (raw) => (raw.network = { subnet: "10.0.1.7/24" }),
+    `fleet:network.subnet: found "10.0.1.7/24", ${CIDR}`,
+  ],
+
+  "no SSH settings": [
+    (raw) => Reflect.deleteProperty(raw, "ssh"),
+    "fleet:ssh: found nothing, expected a block with the keys publicKey, privateKey and allowedCidrs.",
+  ],
+  "no public key": [
+    (raw) => Reflect.deleteProperty(raw.ssh, "publicKey"),
+    "fleet:ssh.publicKey: found nothing, expected a text.",
+  ],
+  "no private key": [
+    (raw) => Reflect.deleteProperty(raw.ssh, "privateKey"),
+    "fleet:ssh.privateKey: found nothing, expected a text.",
+  ],
+  "a private key that is a path": [
+    (raw) => (raw.ssh.privateKey = "~/.ssh/id_ed25519"),
+    `fleet:ssh.privateKey: ${HIDDEN}, expected a private key in PEM or OpenSSH form.`,
+  ],
+  "the private key in place of the public one": [
+    (raw) => (raw.ssh.publicKey = raw.ssh.privateKey),
+    `fleet:ssh.publicKey: ${HIDDEN}, expected an OpenSSH public key line such as \`ssh-ed25519 AAAA… comment\`.`,
+  ],
+  "an empty allowedCidrs": [
+    (raw) => (raw.ssh.allowedCidrs = []),
+    "fleet:ssh.allowedCidrs: found an empty list, expected at least one range, since this program manages the hosts over SSH and nothing else may open the port.",
+  ],
+  "an address that is no range": [
+    (raw) => (raw.ssh.allowedCidrs = ["203.0.113.4"]),
+    `fleet:ssh.allowedCidrs.0: found "203.0.113.4", ${CIDR}`,
+  ],
+  "port 0": [(raw) => (raw.ssh.port = 0), "fleet:ssh.port: found 0, expected at least 1."],
+  "port 65536": [
+    (raw) => (raw.ssh.port = 65_536),
+    "fleet:ssh.port: found 65536, expected at most 65535.",
+  ],
+
+  "no image": [
+    (raw) => Reflect.deleteProperty(webppt(raw), "image"),
+    "fleet:targets.webppt.image: found nothing, expected a text.",
+  ],
+  ...Object.fromEntries(
+    ["webppt", "acme/webppt", "ghcr.io/Acme/webppt", "ghcr.io/acme/webppt:latest", "ghcr.io/"].map(
+      (image) => [
+        `the image ${image}`,
+        [
+          (raw: Raw) =>
+            Object.assign(webppt(raw), {
+              image,
+              registry: { username: "acme", passwordSecret: "PASSWORD" },
+            }),
+          `fleet:targets.webppt.image: found "${image}", ${IMAGE}`,
+        ],
+      ],
+    ),
+  ),
+  "a registry of others without credentials": [
+    (raw) => (webppt(raw).image = "docker.io/acme/webppt"),
+    "fleet:targets.webppt.registry: found nothing, expected a username and a passwordSecret, since docker.io does not take the job's own token as ghcr.io does.",
+  ],
+  ...Object.fromEntries(
+    [
+      ".github/image.yml",
+      ".github/workflows/a/b.yml",
+      ".github/workflows/image.json",
+      "../x.yml",
+    ].map((path) => [
+      `the path ${path}`,
+      [
+        (raw: Raw) => (webppt(raw).path = path),
+        `fleet:targets.webppt.path: found "${path}", ${WORKFLOW_PATH}`,
+      ],
+    ]),
+  ),
+  "another onDestroy": [
+    (raw) => (webppt(raw).onDestroy = "delete"),
+    'fleet:targets.webppt.onDestroy: found "delete", expected keep or remove.',
+  ],
+  "a target whose name is no repository": [
+    (raw) => (raw.targets = { "web ppt": { image: "ghcr.io/acme/webppt" } }),
+    'fleet:targets.web ppt: found "web ppt", expected the name of a repository of the organization, or a key `repository` that gives it.',
+  ],
+  "the same target twice": [
+    (raw) => (raw.targets.again = { ...webppt(raw), repository: "WebPPT" }),
+    'fleet:targets.again: found "WebPPT", expected a repository and path that no other target has, but target webppt writes .github/workflows/image.yml there already.',
+  ],
+};
+
+describe("settings", () => {
+  it("fill in the defaults", () => {
+    const settings = settingsWith();
+    assert.deepEqual(settings.runnerGroup, { name: "arm64" });
+    assert.deepEqual(settings.routing, {
+      level: "organization",
+      variable: "ARM64_RUNS_ON",
+      hostedFallback: "ubuntu-24.04-arm",
+    });
+    assert.deepEqual(settings.network, {
+      ipRange: "10.0.0.0/16",
+      subnet: "10.0.1.0/24",
+      zone: "eu-central",
+    });
+    assert.equal(settings.ssh.port, 22);
+    assert.equal(settings.tokenService.placement, "dedicated");
+    assert.equal(settings.tokenService.serverType, "cax11");
+    assert.deepEqual(settings.pools.arm64?.cloudInit, { packages: [], runcmd: [] });
+    assert.equal(settings.pools.arm64.runnersPerHost, 1);
+    assert.equal(settings.pools.arm64.generation, 1);
+    assert.equal(settings.pools.arm64.drainTimeoutSeconds, 3600);
+    assert.equal(settings.targets.webppt?.path, ".github/workflows/image.yml");
+    assert.equal(settings.targets.webppt.context, ".");
+    assert.equal(settings.targets.webppt.onDestroy, "keep");
+  });
+
+  it("may go without targets and secrets", () => {
+    const settings = settingsWith((raw) => {
+      Reflect.deleteProperty(raw, "targets");
+      Reflect.deleteProperty(raw, "secrets");
+    });
+    assert.deepEqual([settings.targets, settings.secrets], [{}, {}]);
+  });
+
+  const accepted: Record<string, (raw: Raw) => void> = {
+    "counts at both ends": (raw) => {
+      raw.pools = { one: { ...arm64(raw), count: 1 }, many: { ...arm64(raw), count: 100 } };
+      raw.routing = { pool: "many" };
+    },
+    "one repository at two paths": (raw) =>
+      (raw.targets.again = {
+        ...webppt(raw),
+        repository: "webppt",
+        path: ".github/workflows/other.yaml",
+      }),
+    "images at a registry with a port": (raw) =>
+      Object.assign(webppt(raw), {
+        image: "localhost:5000/acme/web__ppt.x",
+        registry: { username: "acme", passwordSecret: "REGISTRY_PASSWORD" },
+      }),
+    "an organization of one character": (raw) => (raw.organization = "a"),
+    "IPv6 ranges for SSH": (raw) => (raw.ssh.allowedCidrs = ["2001:db8::/32", "0.0.0.0/0"]),
+    "RSA keys with a comment": (raw) => (raw.ssh.publicKey = "ssh-rsa AAAAB3Nza me@example.com"),
+  };
+  for (const [what, change] of Object.entries(accepted)) {
+    it(`accept ${what}`, () => assert.doesNotThrow(() => settingsWith(change)));
+  }
+
+  for (const [what, [change, ...problems]] of Object.entries(refused)) {
+    it(`refuse ${what}`, () => {
+      const raw: Raw = rawSettings();
+      change(raw);
+      const result = validateSettings(raw, "fleet");
+      assert.ok(!result.ok, "the settings are refused");
+      assert.deepEqual(result.problems, problems);
+    });
+  }
+
+  it("refuse what is no block at all", () => {
+    assert.deepEqual(validateSettings("acme", "fleet"), {
+      ok: false,
+      problems: ['fleet: found "acme", expected a block of keys.'],
+    });
+  });
+});
+
+describe("the name of a stack", () => {
+  for (const name of ["dev", "a", "prod-eu-1", "a".repeat(20)]) {
+    it(`may be ${name}`, () => assert.equal(stackNameProblem(name), undefined));
+  }
+  for (const name of ["", "Dev", "dev_1", "dev.1", "1dev", "dev-", "a".repeat(21)]) {
+    it(`may not be ${JSON.stringify(name)}`, () =>
+      assert.equal(
+        stackNameProblem(name),
+        `The stack is named "${name}", expected 1 to 20 lower-case letters, digits and inner hyphens that start with a letter, since servers are named after it.`,
+      ));
+  }
+});

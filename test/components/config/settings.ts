@@ -1,0 +1,44 @@
+import { utils } from "ssh2";
+import { type FleetSettings, validateSettings } from "../../../components/config/schema";
+
+/** A fresh key pair in OpenSSH form. */
+export function keyPair(): { readonly publicKey: string; readonly privateKey: string } {
+  const { public: publicKey, private: privateKey } = utils.generateKeyPairSync("ed25519");
+  return { publicKey, privateKey };
+}
+
+const ssh = keyPair();
+
+/** Raw configuration with every required key and one target; tests change a copy. */
+export function rawSettings() {
+  return {
+    organization: "acme",
+    githubAuth: { kind: "pat", token: "ghp_service" } as Record<string, unknown>,
+    secrets: {} as Record<string, unknown>,
+    pools: {
+      arm64: {
+        serverType: "cax21",
+        location: "fsn1",
+        count: 2,
+        labels: ["docker"],
+        dockerSocket: false,
+      },
+    } as Record<string, Record<string, unknown>>,
+    ssh: { ...ssh, allowedCidrs: ["203.0.113.4/32"] } as Record<string, unknown>,
+    targets: { webppt: { image: "ghcr.io/acme/webppt" } } as Record<
+      string,
+      Record<string, unknown>
+    >,
+  };
+}
+
+/** Valid settings after `change`; throws with the problems when they are not. */
+export function settingsWith(
+  change: (raw: ReturnType<typeof rawSettings> & Record<string, unknown>) => void = () => undefined,
+): FleetSettings {
+  const raw: ReturnType<typeof rawSettings> & Record<string, unknown> = rawSettings();
+  change(raw);
+  const result = validateSettings(raw, "fleet");
+  if (!result.ok) throw new Error(result.problems.join("\n"));
+  return result.settings;
+}

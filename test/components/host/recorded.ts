@@ -1,0 +1,102 @@
+import assert from "node:assert/strict";
+import type { HostEnvironment } from "../../../components/host/host";
+import type { RecordedOptions, RecordedResource } from "../../helpers/mocks";
+
+/** Stand-ins of secrets, to be looked for in everything that was asked of the engine. */
+export const SSH_KEY = "canary-ssh-private-key";
+export const TOKEN = "canary-token-of-the-token-service";
+
+export const ENVIRONMENT: HostEnvironment = {
+  networkId: 11,
+  subnetId: "11-10.0.1.0/24",
+  firewallId: 12,
+  sshKeyId: "13",
+  sshPort: 22,
+  sshPrivateKey: SSH_KEY,
+  labels: { "managed-by": "runner-fleet", stack: "dev" },
+};
+
+/** What the mocks give as the random text that a host's key is derived from. */
+export function hostKeySecret(host: string): string {
+  return `password-of-${host}-host-key`;
+}
+
+const DEFAULTS: RecordedOptions = {
+  dependsOn: [],
+  protect: false,
+  retainOnDelete: false,
+  deleteBeforeReplace: false,
+  ignoreChanges: [],
+  replaceOnChanges: [],
+  additionalSecretOutputs: [],
+  provider: undefined,
+};
+
+export interface Summary {
+  readonly parent?: string;
+  readonly inputs: Readonly<Record<string, unknown>>;
+  readonly secrets?: readonly string[];
+  /** What differs from the defaults. */
+  readonly options?: Partial<RecordedOptions>;
+}
+
+/** Everything that was registered, by type and name, without what is empty or a default. */
+export function summarize(resources: readonly RecordedResource[]): Record<string, Summary> {
+  return Object.fromEntries(
+    resources.map(({ type, name, parent, inputs, secrets, options }) => {
+      const set = Object.entries(options).filter(
+        ([key, value]) =>
+          JSON.stringify(value) !== JSON.stringify(DEFAULTS[key as keyof RecordedOptions]),
+      );
+      return [
+        `${type} ${name}`,
+        {
+          ...(parent === undefined ? {} : { parent }),
+          inputs,
+          ...(secrets.length === 0 ? {} : { secrets }),
+          ...(set.length === 0 ? {} : { options: Object.fromEntries(set) }),
+        },
+      ];
+    }),
+  );
+}
+
+/**
+ * Where a secret text stands in what was registered, as "name path", sorted. Fails when one of the places is not
+ * marked as a secret.
+ */
+export function secretPlaces(resources: readonly RecordedResource[], secret: string): string[] {
+  const places: string[] = [];
+  for (const { name, inputs, secrets } of resources) {
+    const visit = (value: unknown, path: string): void => {
+      if (typeof value === "string") {
+        if (!value.includes(secret)) return;
+        const hidden = secrets.some((one) => path === one || path.startsWith(`${one}.`));
+        assert.ok(hidden, `${name} shows a secret in ${path}`);
+        places.push(`${name} ${path}`);
+      } else if (typeof value === "object" && value !== null) {
+        for (const [key, part] of Object.entries(value)) {
+          visit(part, path === "" ? key : `${path}.${key}`);
+        }
+      }
+    };
+    visit(inputs, "");
+  }
+  return places.sort();
+}
+
+/** Names of everything that `name` waits for when it is made, and that waits for it when it is deleted. */
+export function dependencies(resources: readonly RecordedResource[], name: string): Set<string> {
+  const found = new Set<string>();
+  const visit = (one: string): void => {
+    for (const resource of resources.filter((other) => other.custom && other.name === one)) {
+      for (const dependency of resource.options.dependsOn) {
+        if (found.has(dependency)) continue;
+        found.add(dependency);
+        visit(dependency);
+      }
+    }
+  };
+  visit(name);
+  return found;
+}

@@ -1,0 +1,279 @@
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { createHash } from "node:crypto";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { renderWorkflow } from "../../../components/imageWorkflow/workflow";
+import { MODELS } from "./models";
+import { parseWorkflow } from "./parsed";
+
+/**
+ * The scripts of the emitted file, run by bash as a runner does. `docker buildx imagetools` is played by a script that
+ * answers from files, so this shows what our script decides, not what the registry does.
+ */
+
+const { jobs } = parseWorkflow(renderWorkflow(MODELS["hybrid-ghcr"]!));
+const IMAGE = "ghcr.io/acme/webppt";
+const AMD64 = digestOf("amd64 index");
+const ARM64 = digestOf("arm64 index");
+
+const IMAGETOOLS = `#!/bin/bash
+set -eu
+[[ "$1 $2" == "buildx imagetools" ]]
+case "$3" in
+  create)
+    if [[ "$4" == --dry-run ]]; then
+      printf '%s\\n' "\${@:5}" >"$STAND_IN/dry-run"
+      cat "$STAND_IN/index"
+      echo
+    else
+      printf '%s\\n' "\${@:4}" >"$STAND_IN/create"
+      [[ ! -e "$STAND_IN/refuse" ]]
+      cp "$STAND_IN/index" "$STAND_IN/$(sha256sum <"$STAND_IN/index" | cut -d' ' -f1)"
+    fi
+    ;;
+  inspect)
+    [[ "$4" == --raw && "$5" == ${IMAGE}@sha256:* ]]
+    cat "$STAND_IN/\${5#*sha256:}"
+    ;;
+esac
+`;
+
+const PROVENANCE = "https://slsa.dev/provenance/v1";
+const SBOM = "https://spdx.dev/Document";
+
+interface Image {
+  platform: string;
+  predicates: string[] | undefined;
+}
+const BOTH: Image[] = [
+  { platform: "linux/amd64", predicates: [PROVENANCE, SBOM] },
+  { platform: "linux/arm64", predicates: [SBOM, PROVENANCE] },
+];
+
+describe("the script that combines", () => {
+  let folder: string;
+  beforeEach(() => {
+    folder = mkdtempSync(join(tmpdir(), "combine-"));
+    mkdirSync(join(folder, "bin"));
+    writeFileSync(join(folder, "bin", "docker"), IMAGETOOLS, { mode: 0o755 });
+  });
+  afterEach(() => rmSync(folder, { recursive: true }));
+
+  /** Lays out what the registry holds; gives the bytes of the index. */
+  function registry(images: Image[]): string {
+    const manifests: object[] = images.flatMap(({ platform, predicates }, position) => {
+      const [os, architecture] = platform.split("/");
+      const digest = digestOf(`${platform} ${position}`);
+      const attestation = JSON.stringify({
+        layers: predicates?.map((type) => ({
+          annotations: { "in-toto.io/predicate-type": type },
+        })),
+      });
+      writeFileSync(join(folder, digestOf(attestation).slice("sha256:".length)), attestation);
+      return [
+        { digest, platform: { os, architecture } },
+        ...(predicates === undefined
+          ? []
+          : [
+              {
+                digest: digestOf(attestation),
+                platform: { os: "unknown", architecture: "unknown" },
+                annotations: {
+                  "vnd.docker.reference.type": "attestation-manifest",
+                  "vnd.docker.reference.digest": digest,
+                },
+              },
+            ]),
+      ];
+    });
+    const index = JSON.stringify({ schemaVersion: 2, manifests }, undefined, 2);
+    writeFileSync(join(folder, "index"), index);
+    return index;
+  }
+
+  function combine(environment: Record<string, string> = {}) {
+    const result = runScript(jobs.combine!.steps.find((step) => step.id === "combine")!.run!, {
+      PATH: `${join(folder, "bin")}:${process.env.PATH}`,
+      STAND_IN: folder,
+      IMAGE,
+      AMD64_DIGEST: AMD64,
+      ARM64_DIGEST: ARM64,
+      METADATA: JSON.stringify({
+        tags: [`${IMAGE}:31`, `${IMAGE}:latest`],
+        annotations: [
+          "index:org.opencontainers.image.description=Pictures, smaller $(rm -rf) ones",
+        ],
+      }),
+      GITHUB_REF: "refs/tags/31",
+      GITHUB_OUTPUT: join(folder, "output"),
+      GITHUB_STEP_SUMMARY: join(folder, "summary"),
+      ...environment,
+    });
+    return {
+      ...result,
+      created: existsSync(join(folder, "create"))
+        ? readFileSync(join(folder, "create"), "utf8").trimEnd().split("\n")
+        : undefined,
+    };
+  }
+
+  it("makes one index of both digests, with every tag, and says which", () => {
+    const index = registry(BOTH);
+    const { status, stdout, created } = combine();
+    assert.equal(status, 0, stdout);
+    assert.deepEqual(created, [
+      "--annotation",
+      "index:org.opencontainers.image.description=Pictures, smaller $(rm -rf) ones",
+      "--tag",
+      `${IMAGE}:31`,
+      "--tag",
+      `${IMAGE}:latest`,
+      `${IMAGE}@${AMD64}`,
+      `${IMAGE}@${ARM64}`,
+    ]);
+    assert.equal(readFileSync(join(folder, "output"), "utf8"), `digest=${digestOf(index)}\n`);
+    assert.equal(
+      readFileSync(join(folder, "summary"), "utf8"),
+      `Published \`${digestOf(index)}\` for linux/amd64 linux/arm64 as\n- \`${IMAGE}:31\`\n- \`${IMAGE}:latest\`\n`,
+    );
+  });
+
+  it("checks the same index that it pushes", () => {
+    registry(BOTH);
+    const { created } = combine();
+    const checked = readFileSync(join(folder, "dry-run"), "utf8").trimEnd().split("\n");
+    assert.deepEqual(
+      checked,
+      created!.filter((word, at) => word !== "--tag" && created![at - 1] !== "--tag"),
+    );
+  });
+
+  it("works without annotations", () => {
+    registry(BOTH);
+    const { status, created } = combine({
+      METADATA: JSON.stringify({ tags: [`${IMAGE}:31`], annotations: [] }),
+    });
+    assert.equal(status, 0);
+    assert.deepEqual(created, ["--tag", `${IMAGE}:31`, `${IMAGE}@${AMD64}`, `${IMAGE}@${ARM64}`]);
+  });
+
+  const [amd64, arm64] = BOTH as [Image, Image];
+  const wrongIndexes: [string, Image[], RegExp][] = [
+    ["lacks a platform", [amd64], /has the platforms 'linux\/amd64', expected exactly/],
+    [
+      "has one platform twice",
+      [amd64, amd64],
+      /has the platforms 'linux\/amd64 linux\/amd64', expected/,
+    ],
+    [
+      "has a third platform",
+      [...BOTH, { platform: "linux/arm", predicates: [PROVENANCE, SBOM] }],
+      /has the platforms 'linux\/amd64 linux\/arm linux\/arm64', expected/,
+    ],
+    ["is empty", [], /has the platforms '', expected/],
+    [
+      "has lost its attestations",
+      [amd64, { ...arm64, predicates: undefined }],
+      /The image for linux\/arm64 has no attestations, expected provenance and SBOM\./,
+    ],
+    [
+      "has no SBOM",
+      [{ ...amd64, predicates: [PROVENANCE] }, arm64],
+      /The image for linux\/amd64 has the attestations 'https:\/\/slsa\.dev\/provenance\/v1', expected one of https:\/\/spdx\.dev\/ as well\./,
+    ],
+    [
+      "has no provenance",
+      [amd64, { ...arm64, predicates: [SBOM] }],
+      /The image for linux\/arm64 has the attestations 'https:\/\/spdx\.dev\/Document', expected one of https:\/\/slsa\.dev\/provenance\/ as well\./,
+    ],
+  ];
+  for (const [what, images, message] of wrongIndexes) {
+    it(`tags nothing when the index ${what}`, () => {
+      registry(images);
+      const { status, stdout, created } = combine();
+      assert.equal(status, 1);
+      assert.match(stdout, message);
+      assert.match(stdout, /^::error::/);
+      assert.equal(created, undefined);
+    });
+  }
+
+  const wrongInputs: [string, Record<string, string>, RegExp][] = [
+    ["a build gave no digest", { ARM64_DIGEST: "" }, /A build handed over '', expected a sha256/],
+    [
+      "a digest is followed by something",
+      { AMD64_DIGEST: `${AMD64} --tag evil` },
+      /A build handed over '.* --tag evil', expected/,
+    ],
+    [
+      "a digest has a second line",
+      { AMD64_DIGEST: `${AMD64}\n${ARM64}` },
+      /A build handed over 'sha256:/,
+    ],
+    [
+      "no tag follows from the ref",
+      { METADATA: '{"tags":[],"annotations":[]}' },
+      /No image tag follows from refs\/tags\/31\./,
+    ],
+    ["the tags cannot be read", { METADATA: "" }, /No image tag follows/],
+  ];
+  for (const [what, environment, message] of wrongInputs) {
+    it(`tags nothing when ${what}`, () => {
+      registry(BOTH);
+      const { status, stdout, created } = combine(environment);
+      assert.equal(status, 1);
+      assert.match(stdout, message);
+      assert.equal(created, undefined);
+    });
+  }
+
+  it("tags nothing when the digests are not in the registry", () => {
+    const { status, created } = combine();
+    assert.notEqual(status, 0);
+    assert.equal(created, undefined);
+  });
+
+  it("fails when the registry refuses the index", () => {
+    registry(BOTH);
+    writeFileSync(join(folder, "refuse"), "");
+    const { status } = combine();
+    assert.notEqual(status, 0);
+    assert.ok(!existsSync(join(folder, "output")));
+  });
+});
+
+describe("the script that refuses a machine", () => {
+  const script = jobs.arm64!.steps[0]!.run!;
+
+  it("lets ARM64 through", () => {
+    assert.deepEqual(runScript(script, { RUNNER_ARCH: "ARM64", RUNNER_NAME: "arm64-1" }), {
+      status: 0,
+      stdout: "",
+    });
+  });
+
+  it("says what it found and what names the machine", () => {
+    assert.deepEqual(runScript(script, { RUNNER_ARCH: "X64", RUNNER_NAME: "big" }), {
+      status: 1,
+      stdout:
+        "::error::Runner big is X64, expected ARM64. Check what the variable ARM64_RUNS_ON names.\n",
+    });
+  });
+});
+
+/** As a runner does for `shell: bash`. */
+function runScript(script: string, environment: Record<string, string>) {
+  const { status, stdout, error } = spawnSync(
+    "bash",
+    ["--noprofile", "--norc", "-eo", "pipefail", "-c", script],
+    { env: { PATH: process.env.PATH, ...environment }, encoding: "utf8", timeout: 10_000 },
+  );
+  if (error) throw error;
+  return { status, stdout };
+}
+
+function digestOf(text: string): string {
+  return `sha256:${createHash("sha256").update(text).digest("hex")}`;
+}

@@ -1,0 +1,675 @@
+import assert from "node:assert/strict";
+import * as pulumi from "@pulumi/pulumi";
+import type { ApiAccess, FleetConfig } from "../../../components/config/load";
+import type { FleetSettings } from "../../../components/config/schema";
+import { preflight } from "../../../components/preflight/check";
+import { type Findings, readFacts } from "../../../components/preflight/facts";
+import { settingsWith } from "../config/settings";
+import { type FakeAnswer, fakeFetch } from "./fakeFetch";
+
+const HCLOUD = "https://api.hetzner.cloud/v1";
+const GITHUB = "https://api.github.com";
+const hcloudToken = "h".repeat(64);
+const githubToken = "ghp_provider";
+
+function configWith(
+  settings: FleetSettings = settingsWith(),
+  hcloud: Partial<ApiAccess> = {},
+  github: Partial<ApiAccess> = {},
+): FleetConfig {
+  return {
+    prefix: "dev",
+    settings,
+    githubToken: pulumi.secret(settings.githubAuth.token),
+    sshPrivateKey: pulumi.secret(settings.ssh.privateKey),
+    orgSecrets: {},
+    hcloud: { token: hcloudToken, endpoint: undefined, pollInterval: undefined, ...hcloud },
+    github: {
+      token: githubToken,
+      endpoint: undefined,
+      writeDelayMs: undefined,
+      tokenIsConfigured: false,
+      ...github,
+    },
+  };
+}
+
+function page(body: Record<string, unknown>, next: number | null = null) {
+  return { body: { ...body, meta: { pagination: { next_page: next } } } };
+}
+
+function apiType(name: string, change: Record<string, unknown> = {}) {
+  return {
+    id: 1,
+    name,
+    architecture: "arm",
+    cores: 4,
+    memory: 8,
+    disk: 80,
+    locations: [{ id: 1, name: "fsn1", available: true, recommended: false, deprecation: null }],
+    prices: [{ location: "fsn1", price_monthly: { net: "10.4900", gross: "12.4831" } }],
+    ...change,
+  };
+}
+
+const types = `${HCLOUD}/server_types?page=1&per_page=50`;
+const hetznerAnswers: Record<string, FakeAnswer | readonly FakeAnswer[]> = {
+  [types]: page({ server_types: [apiType("cax11"), apiType("cax21")] }),
+  [`${HCLOUD}/locations?page=1&per_page=50`]: page({
+    locations: [{ name: "fsn1", network_zone: "eu-central", city: "Falkenstein" }],
+  }),
+  [`${HCLOUD}/pricing`]: {
+    body: {
+      pricing: {
+        currency: "EUR",
+        vat_rate: "19.00",
+        primary_ips: [
+          { type: "ipv6", prices: [] },
+          {
+            type: "ipv4",
+            prices: [{ location: "fsn1", price_monthly: { net: "0.5000", gross: "0.5950" } }],
+          },
+        ],
+      },
+    },
+  },
+};
+
+const scoped = { "x-oauth-scopes": "admin:org, repo, workflow" };
+const file = Buffer.from("on: push\n").toString("base64");
+function githubAnswers(base = GITHUB): Record<string, FakeAnswer | readonly FakeAnswer[]> {
+  return {
+    [`${base}/orgs/acme`]: { headers: scoped, body: { login: "acme", plan: { name: "team" } } },
+    [`${base}/orgs/acme/actions/runner-groups?per_page=100&page=1`]: {
+      headers: scoped,
+      body: { total_count: 0, runner_groups: [] },
+    },
+    [`${base}/repos/acme/webppt`]: {
+      body: {
+        id: 7,
+        full_name: "acme/webppt",
+        private: true,
+        archived: false,
+        default_branch: "master",
+        permissions: { push: true },
+      },
+    },
+    [`${base}/repos/acme/webppt/branches/master`]: { body: { name: "master" } },
+    [`${base}/repos/acme/webppt/contents/.github/workflows/image.yml?ref=master`]: {
+      status: 404,
+      body: { message: "Not Found" },
+    },
+  };
+}
+
+const runnerGroups = `${GITHUB}/orgs/acme/actions/runner-groups?per_page=100&page=1`;
+const contents = `${GITHUB}/repos/acme/webppt/contents/.github/workflows/image.yml?ref=master`;
+
+/** Reads with both APIs answering as above, but for `answers`; waits are recorded, not waited for. */
+async function read(
+  answers: Record<string, FakeAnswer | readonly FakeAnswer[]> = {},
+  config = configWith(),
+) {
+  const fake = fakeFetch({ ...hetznerAnswers, ...githubAnswers(), ...answers });
+  const waits: number[] = [];
+  const findings = await readFacts(config, {
+    fetch: fake.fetch,
+    sleep: (milliseconds) => {
+      waits.push(milliseconds);
+      return Promise.resolve();
+    },
+  });
+  assert.deepEqual(fake.unknown, [], "no unknown URL is asked for");
+  return { findings, waits, ...fake };
+}
+
+function github(findings: Findings) {
+  assert.ok(!("obstacle" in findings.github), JSON.stringify(findings.github));
+  return findings.github;
+}
+
+function hetzner(findings: Findings) {
+  assert.ok(!("obstacle" in findings.hetzner), JSON.stringify(findings.hetzner));
+  return findings.hetzner;
+}
+
+describe("readFacts", () => {
+  it("reads what Hetzner sells", async () => {
+    const { readAt, ...facts } = hetzner((await read()).findings);
+    assert.ok(Math.abs(readAt.getTime() - Date.now()) < 60_000);
+    assert.deepEqual(facts, {
+      serverTypes: new Map(
+        ["cax11", "cax21"].map((name) => [
+          name,
+          {
+            name,
+            architecture: "arm",
+            cores: 4,
+            memoryGb: 8,
+            diskGb: 80,
+            locations: new Map([["fsn1", { available: true, unavailableAfter: undefined }]]),
+            prices: new Map([["fsn1", { net: "10.4900", gross: "12.4831" }]]),
+          },
+        ]),
+      ),
+      locations: new Map([["fsn1", { networkZone: "eu-central" }]]),
+      currency: "EUR",
+      vatRate: "19.00",
+      primaryIpv4: new Map([["fsn1", { net: "0.5000", gross: "0.5950" }]]),
+    });
+  });
+
+  it("reads what GitHub knows", async () => {
+    const { findings } = await read();
+    const token = { scopes: ["admin:org", "repo", "workflow"], managesRunners: true };
+    assert.deepEqual(github(findings), {
+      organization: { kind: "organization", plan: "team" },
+      token,
+      serviceToken: token,
+      runnerGroupExists: false,
+      repositories: new Map([
+        [
+          "webppt",
+          {
+            id: 7,
+            fullName: "acme/webppt",
+            private: true,
+            archived: false,
+            defaultBranch: "master",
+            writable: true,
+          },
+        ],
+      ]),
+      targets: new Map([
+        ["webppt", { branch: "master", branchExists: true, workflowFile: "absent" }],
+      ]),
+    });
+  });
+
+  it("reads only, with the tokens in a header and nothing asked twice", async () => {
+    const { requests, headers } = await read();
+    assert.ok(requests.every((request) => request.startsWith("GET ")));
+    // The runner groups are asked for by both tokens.
+    const once = requests.filter((request) => !request.endsWith(runnerGroups));
+    assert.equal(new Set(once).size, once.length);
+    assert.equal(requests.length, 9);
+    for (const [index, request] of requests.entries()) {
+      const expected = request.includes(HCLOUD) ? [hcloudToken] : [githubToken, "ghp_service"];
+      const sent = headers[index];
+      assert.ok(expected.some((token) => sent?.get("authorization") === `Bearer ${token}`));
+      assert.equal(sent?.get("user-agent"), "runner-fleet");
+    }
+  });
+
+  it("asks for one token's rights once where both sides share it", async () => {
+    const settings = settingsWith((raw) => (raw.githubAuth.token = githubToken));
+    const { findings, requests } = await read({}, configWith(settings));
+    assert.equal(requests.filter((request) => request.endsWith(runnerGroups)).length, 1);
+    assert.equal(github(findings).serviceToken, github(findings).token);
+  });
+
+  it("follows Hetzner's pages", async () => {
+    const { findings } = await read({
+      [types]: page({ server_types: [apiType("cax11")] }, 2),
+      [`${HCLOUD}/server_types?page=2&per_page=50`]: page({ server_types: [apiType("cax31")] }),
+    });
+    assert.deepEqual([...hetzner(findings).serverTypes.keys()], ["cax11", "cax31"]);
+  });
+
+  it("does not follow pages for ever", async () => {
+    const endless = Object.fromEntries(
+      Array.from({ length: 21 }, (_, index) => [
+        `${HCLOUD}/server_types?page=${index + 1}&per_page=50`,
+        page({ server_types: [] }, index + 2),
+      ]),
+    );
+    assert.deepEqual((await read(endless)).findings.hetzner, {
+      obstacle: "failed",
+      sentence: "Hetzner's API has more than 20 pages of /server_types.",
+    });
+  });
+
+  it("reads deprecations and stock per location", async () => {
+    const { findings } = await read({
+      [types]: page({
+        server_types: [
+          apiType("cax21", {
+            locations: [
+              {
+                name: "nbg1",
+                available: false,
+                deprecation: {
+                  announced: "2026-09-01T00:00:00Z",
+                  unavailable_after: "2026-12-01T00:00:00+00:00",
+                },
+              },
+            ],
+          }),
+        ],
+      }),
+    });
+    assert.deepEqual(
+      hetzner(findings).serverTypes.get("cax21")?.locations,
+      new Map([["nbg1", { available: false, unavailableAfter: new Date("2026-12-01T00:00:00Z") }]]),
+    );
+  });
+
+  describe("accounts", () => {
+    it("tells a user account from an organization", async () => {
+      const { findings } = await read({
+        [`${GITHUB}/orgs/acme`]: { status: 404 },
+        [`${GITHUB}/users/acme`]: { body: { login: "acme", type: "User" } },
+      });
+      assert.deepEqual(github(findings).organization, { kind: "user" });
+    });
+
+    it("knows that there is no account", async () => {
+      const { findings } = await read({
+        [`${GITHUB}/orgs/acme`]: { status: 404 },
+        [`${GITHUB}/users/acme`]: { status: 404 },
+      });
+      assert.deepEqual(github(findings).organization, { kind: "absent" });
+    });
+  });
+
+  describe("tokens", () => {
+    const scopes: Record<string, [header: string | undefined, scopes: string[] | undefined]> = {
+      "of a finer grain": [undefined, undefined],
+      "without a scope": ["", []],
+      "with one scope": ["repo", ["repo"]],
+    };
+    for (const [what, [header, expected]] of Object.entries(scopes)) {
+      it(what, async () => {
+        const headers = header === undefined ? undefined : { "x-oauth-scopes": header };
+        const { findings } = await read({ [runnerGroups]: { status: 403, headers } });
+        assert.deepEqual(github(findings).token, { scopes: expected, managesRunners: false });
+      });
+    }
+
+    for (const token of [undefined, ""]) {
+      it(`${JSON.stringify(token) ?? "undefined"} is none, and nothing is asked`, async () => {
+        const config = configWith(undefined, { token }, { token });
+        const { findings, requests } = await read({}, config);
+        assert.deepEqual(findings, {
+          hetzner: { obstacle: "tokenMissing" },
+          github: { obstacle: "tokenMissing" },
+        });
+        assert.deepEqual(requests, []);
+      });
+    }
+
+    for (const token of ["h".repeat(63), "h".repeat(65), `${"h".repeat(63)}\n`]) {
+      it(`${JSON.stringify(token)} is none of Hetzner's`, async () => {
+        const { findings, requests } = await read({}, configWith(undefined, { token }));
+        const { length } = token;
+        assert.deepEqual(findings.hetzner, { obstacle: "tokenMalformed", length });
+        assert.ok(requests.every((request) => !request.includes(HCLOUD)));
+      });
+    }
+
+    it("with a line break are none of GitHub's", async () => {
+      const settings = settingsWith((raw) => (raw.githubAuth.token = "ghp_service\n"));
+      const { findings } = await read({}, configWith(settings));
+      assert.deepEqual(github(findings).serviceToken, { obstacle: "tokenMalformed", length: 12 });
+      const other = await read({}, configWith(undefined, {}, { token: "ghp provider" }));
+      assert.deepEqual(other.findings.github, { obstacle: "tokenMalformed", length: 12 });
+    });
+
+    it("may be refused by either side", async () => {
+      const { findings } = await read({
+        [types]: {
+          status: 401,
+          body: { error: { code: "unauthorized", message: "unable to authenticate" } },
+        },
+        [`${GITHUB}/orgs/acme`]: { status: 401, body: { message: "Bad credentials" } },
+      });
+      assert.deepEqual(findings, {
+        hetzner: { obstacle: "tokenRefused" },
+        github: { obstacle: "tokenRefused" },
+      });
+    });
+  });
+
+  describe("runner groups", () => {
+    const groups = (names: string[]) => ({
+      headers: scoped,
+      body: { runner_groups: names.map((name, id) => ({ id, name })) },
+    });
+    const hundred = Array.from({ length: 100 }, (_, index) => `group-${index}`);
+
+    it("are compared without regard to case", async () => {
+      const { findings } = await read({ [runnerGroups]: groups(["Default", "ARM64"]) });
+      assert.equal(github(findings).runnerGroupExists, true);
+      const other = await read({ [runnerGroups]: groups(["Default", "arm64-large"]) });
+      assert.equal(github(other.findings).runnerGroupExists, false);
+    });
+
+    it("may fill more than one page", async () => {
+      const { findings } = await read({
+        [runnerGroups]: groups(hundred),
+        [runnerGroups.replace(/1$/, "2")]: groups(["arm64"]),
+      });
+      assert.equal(github(findings).runnerGroupExists, true);
+    });
+
+    it("are told when they are not what GitHub documents", async () => {
+      const { findings } = await read({ [runnerGroups]: { body: "<html>" } });
+      assert.deepEqual(findings.github, {
+        obstacle: "failed",
+        sentence:
+          "GitHub's API at https://api.github.com answered GET /orgs/acme/actions/runner-groups?per_page=100&page=1 with something else than documented, at its root.",
+      });
+    });
+  });
+
+  describe("repositories", () => {
+    it("are read once each, whatever names them", async () => {
+      const settings = settingsWith((raw) => {
+        raw.runnerGroup = { repositories: ["webppt", "other", "gone"] };
+        raw.secrets.PASSWORD = { value: "hush", repositories: ["WebPPT", "other"] };
+      });
+      const other = { id: 8, full_name: "acme/other", private: false, archived: true };
+      const { findings } = await read(
+        {
+          [`${GITHUB}/repos/acme/other`]: { body: { ...other, default_branch: "main" } },
+          [`${GITHUB}/repos/acme/gone`]: { status: 404 },
+        },
+        configWith(settings),
+      );
+      const { repositories } = github(findings);
+      assert.deepEqual([...repositories.keys()], ["webppt", "other", "gone"]);
+      assert.equal(repositories.get("gone"), "absent");
+      assert.deepEqual(repositories.get("other"), {
+        id: 8,
+        fullName: "acme/other",
+        private: false,
+        archived: true,
+        defaultBranch: "main",
+        writable: undefined,
+      });
+    });
+
+    it("that are absent have no target to read", async () => {
+      const { findings } = await read({ [`${GITHUB}/repos/acme/webppt`]: { status: 404 } });
+      assert.deepEqual(github(findings).targets, new Map());
+    });
+
+    it("may have several targets, on branches with a slash too", async () => {
+      const settings = settingsWith((raw) => {
+        raw.targets.next = {
+          image: "ghcr.io/acme/webppt",
+          repository: "webppt",
+          branch: "release/2.x",
+          path: ".github/workflows/next.yml",
+        };
+      });
+      const repository = `${GITHUB}/repos/acme/webppt`;
+      const { findings } = await read(
+        {
+          [`${repository}/branches/release%2F2.x`]: { status: 404 },
+          [`${repository}/contents/.github/workflows/next.yml?ref=release%2F2.x`]: { status: 404 },
+        },
+        configWith(settings),
+      );
+      assert.deepEqual(
+        [...github(findings).targets],
+        [
+          ["webppt", { branch: "master", branchExists: true, workflowFile: "absent" }],
+          ["next", { branch: "release/2.x", branchExists: false, workflowFile: "absent" }],
+        ],
+      );
+    });
+
+    const files: Record<string, [body: unknown, expected: string]> = {
+      "a file of others": [{ type: "file", encoding: "base64", content: file }, "foreign"],
+      "a folder": [[{ name: "a.yml", type: "file" }], "foreign"],
+      "a file too large to be sent along": [{ encoding: "none", content: "" }, "foreign"],
+      "a file of its own": [
+        {
+          type: "file",
+          encoding: "base64",
+          content: Buffer.from("# Generated by runner-fleet.\non: push\n")
+            .toString("base64")
+            .replace(/(.{20})/g, "$1\n"),
+        },
+        "ours",
+      ],
+    };
+    for (const [what, [body, expected]] of Object.entries(files)) {
+      it(`may have ${what} at the path`, async () => {
+        const { findings } = await read({ [contents]: { body } });
+        assert.equal(github(findings).targets.get("webppt")?.workflowFile, expected);
+      });
+    }
+  });
+
+  describe("addresses", () => {
+    const enterprise = "http://127.0.0.1:8080";
+    const bases: Record<string, string> = {
+      "": GITHUB,
+      "https://api.github.com": GITHUB,
+      "https://api.github.com/": GITHUB,
+      "https://github.com/": GITHUB,
+      "https://acme.ghe.com/": "https://api.acme.ghe.com",
+      "https://api.acme.ghe.com": "https://api.acme.ghe.com",
+      [enterprise]: `${enterprise}/api/v3`,
+      [`${enterprise}/`]: `${enterprise}/api/v3`,
+      [`${enterprise}/api/v3`]: `${enterprise}/api/v3`,
+      [`${enterprise}/api/v3/`]: `${enterprise}/api/v3`,
+      [`${enterprise}/git/`]: `${enterprise}/git/api/v3`,
+    };
+    for (const [endpoint, base] of Object.entries(bases)) {
+      it(`github:baseUrl ${JSON.stringify(endpoint)} is asked at ${base}`, async () => {
+        const config = configWith(undefined, {}, { endpoint });
+        const { findings } = await read(githubAnswers(base), config);
+        assert.equal(github(findings).organization.kind, "organization");
+      });
+    }
+
+    const refused: Record<string, [found: string, expected: string]> = {
+      "http://api.github.com": [
+        '"http://api.github.com/"',
+        "https and no path, since that is how github.com and ghe.com are reached",
+      ],
+      "https://api.github.com/api/v3": [
+        '"https://api.github.com/api/v3"',
+        "https and no path, since that is how github.com and ghe.com are reached",
+      ],
+      "api.github.com": [
+        "no URL",
+        "an absolute http or https URL without user, query and fragment",
+      ],
+      "https://me:hush@github.example": [
+        "a URL of another form",
+        "an absolute http or https URL without user, query and fragment",
+      ],
+      "ftp://github.example": [
+        "a URL of another form",
+        "an absolute http or https URL without user, query and fragment",
+      ],
+    };
+    for (const [endpoint, [found, expected]] of Object.entries(refused)) {
+      it(`github:baseUrl ${endpoint} is refused`, async () => {
+        const { findings } = await read({}, configWith(undefined, {}, { endpoint }));
+        assert.deepEqual(findings.github, { obstacle: "endpointInvalid", found, expected });
+      });
+    }
+
+    it("hcloud:endpoint is taken as it is, but for slashes at its end", async () => {
+      const endpoint = "http://127.0.0.1:9090/v1/";
+      const answers = Object.fromEntries(
+        Object.entries(hetznerAnswers).map(([url, answer]) => [
+          url.replace(HCLOUD, "http://127.0.0.1:9090/v1"),
+          answer,
+        ]),
+      );
+      const { findings, requests } = await read(answers, configWith(undefined, { endpoint }));
+      assert.equal(hetzner(findings).currency, "EUR");
+      assert.ok(requests.every((request) => !request.includes(HCLOUD)));
+      const bad = await read({}, configWith(undefined, { endpoint: "127.0.0.1:9090" }));
+      assert.equal(
+        "obstacle" in bad.findings.hetzner && bad.findings.hetzner.obstacle,
+        "endpointInvalid",
+      );
+    });
+  });
+
+  describe("trouble", () => {
+    const good = hetznerAnswers[types] as FakeAnswer;
+    const refusedConnection = new TypeError("fetch failed", {
+      cause: Object.assign(new Error("connect"), { code: "ECONNREFUSED" }),
+    });
+    const timeout = new DOMException("The operation was aborted due to timeout", "TimeoutError");
+    const limited = (headers: Record<string, string>): FakeAnswer => ({
+      status: 429,
+      headers,
+      body: { error: { code: "rate_limit_exceeded", message: "rate limit exceeded" } },
+    });
+
+    const overcome: Record<string, [first: FakeAnswer, wait: number]> = {
+      "a lost connection": [refusedConnection, 500],
+      "a timeout": [timeout, 500],
+      "a 502": [{ status: 502, body: "<html>" }, 500],
+      "a 503 that says when": [{ status: 503, headers: { "retry-after": "2" } }, 2000],
+      "a limit that says when": [limited({ "retry-after": "3" }), 3000],
+      "a limit that has just ended": [limited({ "ratelimit-reset": "1" }), 0],
+      "a limit that does not say": [limited({}), 500],
+    };
+    for (const [what, [first, wait]] of Object.entries(overcome)) {
+      it(`is overcome: ${what}`, async () => {
+        const { findings, waits } = await read({ [types]: [first, good] });
+        assert.equal(hetzner(findings).serverTypes.size, 2);
+        assert.deepEqual(waits, [wait]);
+      });
+    }
+
+    it("is overcome: GitHub's secondary limit, which is a 403", async () => {
+      const first = { status: 403, headers: { "retry-after": "1" } };
+      const answer = githubAnswers()[`${GITHUB}/orgs/acme`] as FakeAnswer;
+      const { findings, waits } = await read({ [`${GITHUB}/orgs/acme`]: [first, answer] });
+      assert.equal(github(findings).organization.kind, "organization");
+      assert.deepEqual(waits, [1000]);
+    });
+
+    const at = "Hetzner's API at https://api.hetzner.cloud/v1";
+    const path = "/server_types?page=1&per_page=50";
+    const lasting: Record<string, [answer: FakeAnswer, sentence: string, waits: number[]]> = {
+      "no connection": [refusedConnection, `${at} cannot be reached (ECONNREFUSED).`, [500]],
+      "no answer": [timeout, `${at} did not answer within 10 s.`, [500]],
+      "a server error": [
+        { status: 500, body: { error: { message: "Internal error." } } },
+        `${at} answered 500 to GET ${path} (Internal error).`,
+        [500],
+      ],
+      "a long limit": [
+        limited({ "retry-after": "60" }),
+        `${at} allows no more requests for 60 s.`,
+        [],
+      ],
+      "a limit after the wait": [
+        limited({ "retry-after": "1" }),
+        `${at} allows no more requests for 1 s.`,
+        [1000],
+      ],
+      "a refusal": [
+        { status: 403, body: { error: { message: "forbidden" } } },
+        `${at} answered 403 to GET ${path} (forbidden).`,
+        [],
+      ],
+      "a page of something else": [
+        { body: "<html>" },
+        `${at} answered GET ${path} with something else than documented, at its root.`,
+        [],
+      ],
+      "an undocumented shape": [
+        page({ server_types: [apiType("cax11", { cores: "four" })] }),
+        `${at} answered GET ${path} with something else than documented, at server_types.0.cores.`,
+        [],
+      ],
+      "an API without server types": [{ status: 404 }, `Hetzner's API has no ${path} (404).`, []],
+    };
+    for (const [what, [answer, sentence, waits]] of Object.entries(lasting)) {
+      it(`is told: ${what}`, async () => {
+        const result = await read({ [types]: answer });
+        assert.deepEqual(result.findings.hetzner, { obstacle: "failed", sentence });
+        assert.deepEqual(result.waits, waits);
+      });
+    }
+
+    it("never tells the token", async () => {
+      const { findings } = await read({
+        [types]: new TypeError(`Headers: "Bearer ${hcloudToken}" is invalid`),
+        [`${GITHUB}/orgs/acme`]: { status: 400, body: { message: `bad token ${githubToken}` } },
+      });
+      assert.deepEqual(findings.hetzner, {
+        obstacle: "failed",
+        sentence: `${at} cannot be reached (Headers: "Bearer [token]" is invalid).`,
+      });
+      assert.deepEqual(findings.github, {
+        obstacle: "failed",
+        sentence:
+          "GitHub's API at https://api.github.com answered 400 to GET /orgs/acme (bad token [token]).",
+      });
+    });
+
+    it("does not come from too many requests at once", async () => {
+      const names = Array.from({ length: 30 }, (_, index) => `repository-${index}`);
+      const settings = settingsWith((raw) => {
+        raw.targets = {};
+        raw.runnerGroup = { repositories: names };
+      });
+      let [running, most] = [0, 0];
+      const { fetch } = fakeFetch({
+        ...hetznerAnswers,
+        ...githubAnswers(),
+        ...Object.fromEntries(
+          names.map((name) => [`${GITHUB}/repos/acme/${name}`, { status: 404 }]),
+        ),
+      });
+      const slow: typeof fetch = async (input, init) => {
+        if (typeof input !== "string" || !input.startsWith(`${GITHUB}/repos`)) {
+          return fetch(input, init);
+        }
+        most = Math.max(most, ++running);
+        await new Promise(setImmediate);
+        running--;
+        return fetch(input, init);
+      };
+      const findings = await readFacts(configWith(settings), { fetch: slow });
+      assert.equal(github(findings).repositories.size, 30);
+      assert.ok(most > 1 && most <= 8, `${most} requests at once`);
+    });
+  });
+});
+
+describe("preflight", () => {
+  it("gives the facts when nothing is wrong", async () => {
+    const { fetch } = fakeFetch({ ...hetznerAnswers, ...githubAnswers() });
+    const facts = await preflight(configWith(), { fetch, userDataBytes: { arm64: 100 } });
+    assert.equal(facts.hetzner.currency, "EUR");
+    assert.equal(facts.github.organization.kind, "organization");
+  });
+
+  it("throws every problem, a line each", async () => {
+    const { fetch } = fakeFetch({});
+    const settings = settingsWith((raw) => (raw.network = { subnet: "10.1.0.0/24" }));
+    const config = configWith(settings, { token: undefined }, { token: undefined });
+    const namespace = pulumi.getProject();
+    await assert.rejects(
+      preflight(config, { fetch, userDataBytes: { arm64: 40_000 } }),
+      (error) => {
+        assert.ok(pulumi.RunError.isInstance(error));
+        assert.equal(
+          error.message,
+          [
+            `${namespace}:network.subnet: found "10.1.0.0/24", expected a range inside network.ipRange, which is 10.0.0.0/16.`,
+            `${namespace}:pools.arm64.cloudInit: found user_data of 40000 bytes, expected at most 32768, which is Hetzner's limit.`,
+            "hcloud:token (or HCLOUD_TOKEN): found nothing, expected the API token of a Hetzner Cloud project.",
+            "github:token (or GITHUB_TOKEN): found nothing, expected an access token of GitHub.",
+          ].join("\n"),
+        );
+        return true;
+      },
+    );
+  });
+});
