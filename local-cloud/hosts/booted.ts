@@ -1,0 +1,335 @@
+import { randomBytes } from "node:crypto";
+import { mkdir, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { openGateway } from "./gateway";
+import {
+  claimInstance,
+  createBridge,
+  deleteBridge,
+  releaseInstance,
+  subnetOf,
+  type Instance,
+} from "./instance";
+import { Machine, macAddressFor } from "./machine";
+import { instancesFolder, type HostImages } from "./prepare";
+import { limiter, run } from "./run";
+import type {
+  ExecResult,
+  GatewayServices,
+  HostBackend,
+  HostSize,
+  HostSpec,
+  NetworkAttachment,
+} from "./types";
+
+export interface BootedHostsOptions {
+  readonly images: HostImages;
+  readonly services: GatewayServices;
+  /** Where hosts' disks are kept; on the same file system as the cache. Default: beside the cache. */
+  readonly dir?: string;
+}
+
+const SHUTDOWN_TIMEOUT_MS = 30_000;
+/** Laying out disks and starting systems is bound by disk and processors: more at once are not faster. */
+const AT_ONCE = 4;
+/** Names that private interfaces get on servers at Hetzner, in the order of attachment. */
+const PRIVATE_INTERFACES = ["enp7s0", "enp8s0", "enp9s0"];
+const PRIVATE_MTU = 1450;
+const [FIRST_ADDRESS, LAST_ADDRESS] = [10, 250];
+
+interface Host {
+  spec: HostSpec;
+  readonly ordinal: number;
+  readonly machine: Machine;
+  readonly attachments: { readonly attachment: NetworkAttachment; readonly card: string }[];
+  /** Frozen by the fault `kill`: its processes are gone, but its power counts as on. */
+  dead: boolean;
+  /** Operations on one host run one after another. */
+  readonly inTurn: <T>(task: () => Promise<T>) => Promise<T>;
+}
+
+/**
+ * Hosts as systems booted in containers, with a gateway of their own. Several backends, in one process or many, do not meet.
+ * Rejects when the machine lacks something; ask `missingCapability` first.
+ */
+export async function createBootedHosts(options: BootedHostsOptions): Promise<HostBackend> {
+  const instance = await claimInstance(options.dir ?? instancesFolder());
+  const hosts = new BootedHosts(options.images, instance);
+  try {
+    await hosts.open(options.services);
+  } catch (error) {
+    await releaseInstance(instance);
+    throw error;
+  }
+  return hosts;
+}
+
+class BootedHosts implements HostBackend {
+  readonly kind = "booted";
+  private readonly hosts = new Map<number, Host>();
+  private readonly reserved = new Set<string>();
+  private readonly privateBridges = new Map<number, { bridge: string; users: number }>();
+  private readonly bounded = limiter(AT_ONCE);
+  private readonly bridging = limiter(1);
+  private nextOrdinal = 1;
+  private nextBridge = 0;
+  private closeGateway: () => Promise<void> = () => Promise.resolve();
+
+  constructor(
+    private readonly images: HostImages,
+    private readonly instance: Instance,
+  ) {}
+
+  get gateway(): string {
+    return this.instance.gateway;
+  }
+
+  async open(services: GatewayServices): Promise<void> {
+    const gateway = await openGateway(this.instance, this.images.authority, services, (address) =>
+      this.hostAt(address),
+    );
+    this.closeGateway = () => gateway.close();
+  }
+
+  reserveAddress(): string {
+    for (let last = FIRST_ADDRESS; last <= LAST_ADDRESS; last++) {
+      const address = `${subnetOf(this.instance.index)}.${last}`;
+      if (this.reserved.has(address)) continue;
+      this.reserved.add(address);
+      return address;
+    }
+    throw new Error(`no public address is free: ${this.reserved.size} are in use`);
+  }
+
+  releaseAddress(address: string): void {
+    this.reserved.delete(address);
+  }
+
+  async create(spec: HostSpec): Promise<void> {
+    if (this.hosts.has(spec.id)) throw new Error(`host ${spec.id} exists already`);
+    if (!this.reserved.has(spec.ipv4)) {
+      throw new Error(`host ${spec.id} has address ${spec.ipv4}, expected one from reserveAddress`);
+    }
+    const ordinal = this.nextOrdinal++;
+    const { instance, images } = this;
+    const folder = join(instance.folder, String(spec.id));
+    const machine = new Machine({ instance, ordinal, folder, lower: images.root });
+    const host: Host = {
+      spec,
+      ordinal,
+      machine,
+      attachments: [],
+      dead: false,
+      inTurn: limiter(1),
+    };
+    this.hosts.set(spec.id, host);
+    machine.size = spec;
+    await machine.addInterface({
+      name: "eth0",
+      bridge: instance.publicBridge,
+      macAddress: macAddressFor(`${instance.name} ${spec.id}`),
+      address: `${spec.ipv4}/24`,
+      mtu: 1500,
+      routes: [["default", "via", instance.gateway]],
+    });
+    await host.inTurn(() => this.bounded(() => this.layOut(host)));
+  }
+
+  powerOn(id: number): Promise<void> {
+    const host = this.find(id);
+    return host.inTurn(() => this.bounded(() => host.machine.start()));
+  }
+
+  shutdown(id: number, timeoutMs = SHUTDOWN_TIMEOUT_MS): Promise<void> {
+    const host = this.find(id);
+    return host.inTurn(async () => {
+      if (host.dead || !(await host.machine.shutdown(timeoutMs))) {
+        throw new Error(`host ${id} has not shut down within ${timeoutMs / 1000} s`);
+      }
+    });
+  }
+
+  powerOff(id: number): Promise<void> {
+    const host = this.find(id);
+    return host.inTurn(async () => {
+      host.dead = false;
+      await host.machine.stop();
+    });
+  }
+
+  reboot(id: number): Promise<void> {
+    const host = this.find(id);
+    return host.inTurn(async () => {
+      // A system that is dead does not hear the button.
+      if (!host.dead) await this.bounded(() => host.machine.reboot(SHUTDOWN_TIMEOUT_MS));
+    });
+  }
+
+  resize(id: number, size: HostSize): Promise<void> {
+    const host = this.find(id);
+    return host.inTurn(() => {
+      this.requireOff(host);
+      host.spec = { ...host.spec, cores: size.cores, memoryGb: size.memoryGb };
+      host.machine.size = size;
+      return Promise.resolve();
+    });
+  }
+
+  rebuild(id: number): Promise<void> {
+    const host = this.find(id);
+    return host.inTurn(async () => {
+      this.requireOff(host);
+      await host.machine.unmount();
+      await this.bounded(() => this.layOut(host));
+    });
+  }
+
+  attachNetwork(id: number, attachment: NetworkAttachment): Promise<void> {
+    const host = this.find(id);
+    return host.inTurn(async () => {
+      const { networkId, ip, ipRange, macAddress } = attachment;
+      const name = PRIVATE_INTERFACES.find(
+        (name) => !host.attachments.some(({ card }) => card === name),
+      );
+      if (name === undefined) {
+        throw new Error(
+          `host ${id} has ${PRIVATE_INTERFACES.length} private networks already, the most there can be`,
+        );
+      }
+      if (host.attachments.some((other) => other.attachment.networkId === networkId)) {
+        throw new Error(`host ${id} is attached to network ${networkId} already`);
+      }
+      const bridge = await this.useBridge(networkId);
+      host.attachments.push({ attachment, card: name });
+      await host.machine.addInterface({
+        name,
+        bridge,
+        macAddress,
+        address: `${ip}/32`,
+        mtu: PRIVATE_MTU,
+        routes: [[ipRange, "scope", "link", "src", ip]],
+      });
+    });
+  }
+
+  detachNetwork(id: number, networkId: number): Promise<void> {
+    const host = this.find(id);
+    return host.inTurn(() => this.detach(host, networkId));
+  }
+
+  private async detach(host: Host, networkId: number): Promise<void> {
+    const index = host.attachments.findIndex(
+      ({ attachment }) => attachment.networkId === networkId,
+    );
+    const attached = host.attachments[index];
+    if (attached === undefined) return;
+    host.attachments.splice(index, 1);
+    await host.machine.removeInterface(attached.card);
+    await this.leaveBridge(networkId);
+  }
+
+  kill(id: number): Promise<void> {
+    const host = this.find(id);
+    return host.inTurn(async () => {
+      if (!host.machine.on) throw new Error(`host ${id} is off and cannot die`);
+      host.dead = true;
+      await host.machine.stop();
+    });
+  }
+
+  async delete(id: number): Promise<void> {
+    const host = this.hosts.get(id);
+    if (host === undefined) return;
+    await host.inTurn(async () => {
+      await host.machine.stop();
+      for (const { attachment } of [...host.attachments]) {
+        await this.detach(host, attachment.networkId);
+      }
+      await host.machine.unmount();
+      this.hosts.delete(id);
+    });
+  }
+
+  status(id: number): "running" | "off" | "absent" {
+    const host = this.hosts.get(id);
+    if (host === undefined) return "absent";
+    return host.dead || host.machine.on ? "running" : "off";
+  }
+
+  exec(
+    id: number,
+    argv: readonly string[],
+    options: { stdin?: string; timeoutMs?: number } = {},
+  ): Promise<ExecResult> {
+    return this.find(id).machine.exec(argv, options);
+  }
+
+  console(id: number): Promise<string> {
+    return this.find(id).machine.console();
+  }
+
+  async close(): Promise<void> {
+    await this.closeGateway();
+    await Promise.all([...this.hosts.keys()].map((id) => this.delete(id)));
+    await releaseInstance(this.instance);
+  }
+
+  private find(id: number): Host {
+    const host = this.hosts.get(id);
+    if (host === undefined) throw new Error(`there is no host ${id}`);
+    return host;
+  }
+
+  private requireOff({ spec, machine, dead }: Host): void {
+    if (machine.on || dead) throw new Error(`host ${spec.id} is on, expected it to be off`);
+  }
+
+  private hostAt(address: string): number | null {
+    for (const { spec } of this.hosts.values()) if (spec.ipv4 === address) return spec.id;
+    return null;
+  }
+
+  /** A new disk: the template's files, Docker's folder with its images, and what cloud-init is to do. */
+  private async layOut({ spec, machine }: Host): Promise<void> {
+    await machine.mount();
+    const { root, docker } = machine;
+    // Layers of images are written once and then only read, so a link serves; what Docker keeps about them is written in place.
+    await run("cp", ["-al", join(this.images.docker, "overlay2"), docker], { timeoutMs: 120_000 });
+    await run("cp", ["-a", join(this.images.docker, "image"), docker]);
+    await rm(join(root, "etc/resolv.conf"), { force: true });
+    await writeFile(join(root, "etc/resolv.conf"), `nameserver ${this.gateway}\n`);
+    const seed = join(root, "var/lib/cloud/seed/nocloud");
+    await mkdir(seed, { recursive: true });
+    const metadata = {
+      // A new disk is a new instance to cloud-init.
+      "instance-id": `${spec.id}-${randomBytes(4).toString("hex")}`,
+      "local-hostname": spec.name,
+      "public-keys": spec.publicKeys,
+    };
+    // JSON is YAML.
+    await writeFile(join(seed, "meta-data"), JSON.stringify(metadata));
+    await writeFile(join(seed, "user-data"), spec.userData, { mode: 0o600 });
+  }
+
+  private useBridge(networkId: number): Promise<string> {
+    return this.bridging(async () => {
+      let entry = this.privateBridges.get(networkId);
+      if (entry === undefined) {
+        entry = { bridge: `${this.instance.name}-p${this.nextBridge++}`, users: 0 };
+        await createBridge(this.instance, entry.bridge);
+        this.privateBridges.set(networkId, entry);
+      }
+      entry.users++;
+      return entry.bridge;
+    });
+  }
+
+  private leaveBridge(networkId: number): Promise<void> {
+    return this.bridging(async () => {
+      const entry = this.privateBridges.get(networkId);
+      if (entry === undefined || --entry.users > 0) return;
+      this.privateBridges.delete(networkId);
+      await deleteBridge(this.instance, entry.bridge);
+    });
+  }
+}

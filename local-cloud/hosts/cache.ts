@@ -1,0 +1,66 @@
+import { createHash } from "node:crypto";
+import { mkdir, mkdtemp, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
+import { homedir } from "node:os";
+import { join, relative } from "node:path";
+
+/** Where everything is kept that is made once per machine: outside the checkout, keyed by content. */
+export function cacheRoot(): string {
+  return join(process.env.XDG_CACHE_HOME || join(homedir(), ".cache"), "runner-fleet", "hosts");
+}
+
+/** A short key of everything that goes into an artefact. */
+export function keyOf(...parts: readonly string[]): string {
+  const hash = createHash("sha256");
+  for (const part of parts) hash.update(`${part.length}:`).update(part);
+  return hash.digest("hex").slice(0, 16);
+}
+
+/** The names and contents of all files below a folder, tests apart, as one key. */
+export async function keyOfFolder(folder: string): Promise<string> {
+  const parts: string[] = [];
+  for (const entry of await readdir(folder, { recursive: true, withFileTypes: true })) {
+    if (!entry.isFile() || entry.name.endsWith("_test.go")) continue;
+    const path = join(entry.parentPath, entry.name);
+    const { mode } = await stat(path);
+    parts.push(
+      `${relative(folder, path)}\0${mode & 0o111 ? "x" : "-"}\0${await readFile(path, "utf8")}`,
+    );
+  }
+  return keyOf(...parts.sort());
+}
+
+const COMPLETE = ".complete";
+
+/**
+ * The folder `<kind>-<key>` of the cache, made by `build` if it is not there yet. It is made under a temporary name and
+ * renamed when complete, so that an interrupted build leaves nothing half-made, and of two at once the first one wins.
+ */
+export async function cached(
+  kind: string,
+  key: string,
+  build: (folder: string) => Promise<void>,
+): Promise<string> {
+  const root = cacheRoot();
+  const target = join(root, `${kind}-${key}`);
+  const complete = join(target, COMPLETE);
+  if (await exists(complete)) return target;
+  await mkdir(root, { recursive: true });
+  const temporary = await mkdtemp(join(root, `tmp-${kind}-`));
+  try {
+    await build(temporary);
+    await writeFile(join(temporary, COMPLETE), "");
+    await rename(temporary, target).catch(async (error: unknown) => {
+      if (!(await exists(complete))) throw error;
+    });
+  } finally {
+    await rm(temporary, { recursive: true, force: true });
+  }
+  return target;
+}
+
+export async function exists(path: string): Promise<boolean> {
+  return stat(path).then(
+    () => true,
+    () => false,
+  );
+}

@@ -1,0 +1,352 @@
+import { posix } from "node:path";
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Listening } from "../../core/serve";
+import { limiter, until } from "../run";
+import type { ExecResult, GatewayServices, HostSpec, NetworkAttachment } from "../types";
+import { Agent } from "./agent";
+import { parseApplyScript, type StoredFile } from "./applyScript";
+import { readCompose, type Service } from "./compose";
+import { Slot } from "./slot";
+import { SshServer } from "./sshServer";
+import { startTokenService, TOKEN_SERVICE_PORT } from "./tokenService";
+import { type FirstBoot, firstBoot } from "./userData";
+
+const STACK = "/opt/runner-fleet";
+const COMPOSE = ["docker", "compose", "--project-directory", STACK];
+/** Milliseconds from power on until SSH answers. */
+const BOOT_TIME = 200;
+const CONSOLE_LINES = 2000;
+
+/** What outlives a loss of power. */
+interface Disk {
+  readonly boot: FirstBoot;
+  readonly files: Map<string, StoredFile>;
+  /** The token service as `compose up` last made it; Docker starts it again. */
+  kms: Service | undefined;
+  readonly enabledSlots: Set<number>;
+}
+
+/** What ends with the power. */
+interface Running {
+  readonly ssh: SshServer | undefined;
+  kms: { readonly service: Service; readonly listening: Listening } | undefined;
+  readonly slots: Map<number, Slot>;
+  readonly off: AbortController;
+  booted: Promise<void>;
+}
+
+/** A server as far as the fleet sees it: SSH, the commands that the fleet sends, and the containers they bring up. */
+export class ThinHost {
+  readonly inTurn = limiter(1);
+  private readonly networks: NetworkAttachment[] = [];
+  private readonly lines: string[] = [];
+  private disk: Disk;
+  private running: Running | undefined;
+  /** Nothing runs although the power counts as on. */
+  private dead = false;
+
+  constructor(
+    readonly spec: HostSpec,
+    private readonly services: GatewayServices,
+    /** Finds what serves a URL on another host in one of the given networks. */
+    private readonly lookUp: (networks: readonly number[], url: URL) => URL | undefined,
+  ) {
+    this.disk = this.newDisk();
+  }
+
+  get on(): boolean {
+    return this.dead || this.alive;
+  }
+
+  get alive(): boolean {
+    return this.running !== undefined;
+  }
+
+  get console(): string {
+    return this.lines.map((line) => `${line}\n`).join("");
+  }
+
+  /** Only while off. */
+  rebuild(): void {
+    this.disk = this.newDisk();
+  }
+
+  private newDisk(): Disk {
+    const boot = firstBoot(this.spec.userData);
+    if (boot.warning !== undefined) this.log("cloud-init", boot.warning);
+    return { boot, files: new Map(), kms: undefined, enabledSlots: new Set() };
+  }
+
+  private log(source: string, line: string): void {
+    this.lines.push(`${new Date().toISOString()} ${source}: ${line}`);
+    if (this.lines.length > CONSOLE_LINES) this.lines.shift();
+  }
+
+  /** @throws when SSH cannot have its address and port on this machine. */
+  async powerOn(): Promise<void> {
+    if (this.running !== undefined) return;
+    this.dead = false;
+    const { boot } = this.disk;
+    const { ipv4, publicKeys } = this.spec;
+    const newServer = (): SshServer =>
+      new SshServer(boot.hostKey, publicKeys, async (command, stdin) => {
+        const argv = command.trim().split(/\s+/);
+        // A command that nobody can run must not wait for input that may never end.
+        return this.run(argv, argv.join(" ") === "bash -s" ? await stdin() : "");
+      });
+    try {
+      if (ipv4 !== "") {
+        const trial = newServer();
+        await trial.listen(ipv4, boot.sshPort);
+        await trial.close();
+      }
+    } catch (error) {
+      this.log("sshd", (error as Error).message);
+      throw error;
+    }
+    const ssh = ipv4 === "" ? undefined : newServer();
+    const running: Running = {
+      ssh,
+      kms: undefined,
+      slots: new Map(),
+      off: new AbortController(),
+      booted: Promise.resolve(),
+    };
+    this.running = running;
+    this.log("boot", `${this.spec.name} is a thin model: SSH and runner agents in one process`);
+    running.booted = this.boot(running).catch((error: unknown) => {
+      if (!running.off.signal.aborted) this.log("boot", (error as Error).message);
+    });
+  }
+
+  private async boot(running: Running): Promise<void> {
+    await sleep(BOOT_TIME, undefined, { signal: running.off.signal });
+    const { kms, enabledSlots, boot } = this.disk;
+    // Before SSH answers, so that no command meets a host that is half up.
+    if (kms !== undefined) await this.startKms(running, kms);
+    for (const slot of enabledSlots) this.startSlot(running, slot);
+    await running.ssh?.listen(this.spec.ipv4, boot.sshPort);
+    if (running.off.signal.aborted) return running.ssh?.close();
+    this.log("sshd", `listening on ${this.spec.ipv4 || "no public address"} port ${boot.sshPort}`);
+  }
+
+  /** Pulls the plug. */
+  async powerOff(): Promise<void> {
+    this.dead = false;
+    const running = this.running;
+    if (running === undefined) return;
+    this.running = undefined;
+    running.off.abort();
+    this.log("boot", "power off");
+    await Promise.all([
+      ...[...running.slots.values()].map((slot) => slot.kill()),
+      running.kms?.listening.close(),
+      running.ssh?.close(),
+    ]);
+  }
+
+  /** The fault of a host that answers no more. */
+  async die(): Promise<void> {
+    if (!this.alive) throw new Error(`host ${this.spec.id} is off and cannot die`);
+    await this.powerOff();
+    this.dead = true;
+  }
+
+  attach(attachment: NetworkAttachment): void {
+    const { networkId } = attachment;
+    if (this.networks.some((other) => other.networkId === networkId))
+      throw new Error(`host ${this.spec.id} is attached to network ${networkId} already`);
+    this.networks.push(attachment);
+  }
+
+  detach(networkId: number): void {
+    const at = this.networks.findIndex((one) => one.networkId === networkId);
+    if (at >= 0) this.networks.splice(at, 1);
+  }
+
+  async shutdown(timeoutMs: number): Promise<void> {
+    if (this.dead) throw new Error(`host ${this.spec.id} does not hear the power button`);
+    const slots = [...(this.running?.slots.values() ?? [])];
+    const waited = new AbortController();
+    const inTime = await Promise.race([
+      Promise.all(slots.map((slot) => slot.stop())).then(() => true),
+      sleep(timeoutMs, false, { signal: waited.signal }).catch(() => false),
+    ]);
+    waited.abort();
+    if (!inTime)
+      throw new Error(`host ${this.spec.id} has not shut down within ${timeoutMs / 1000} s`);
+    await this.powerOff();
+  }
+
+  /** Runs one of the commands that the fleet sends; any other ends with 127. */
+  async run(argv: readonly string[], stdin: string): Promise<ExecResult> {
+    const ended = (code: number, stderr: string, stdout = ""): ExecResult => {
+      if (code !== 0) this.log(argv[0] ?? "", `ended with ${code}: ${stderr.trim()}`);
+      return { code, stdout, stderr };
+    };
+    const running = this.running;
+    if (running === undefined) throw new Error(`host ${this.spec.id} is off`);
+    await running.booted;
+    try {
+      const [program, ...args] = argv;
+      if (program === "bash" && args.join() === "-s") {
+        const script = parseApplyScript(stdin);
+        for (const [path, file] of script.files) this.disk.files.set(path, file);
+        for (const command of script.commands) {
+          const result = await this.run(command, "");
+          if (result.code !== 0) return result;
+        }
+        return ended(0, "");
+      }
+      if (program === "cat" && args[0] !== undefined && args.length === 1) {
+        const file = this.disk.files.get(args[0]);
+        return file === undefined
+          ? ended(1, `${args[0]} does not exist\n`)
+          : ended(0, "", file.content);
+      }
+      if (COMPOSE.every((word, at) => word === argv[at]) && argv[COMPOSE.length] === "up") {
+        await this.composeUp(running);
+        return ended(0, "");
+      }
+      if (program === "curl") return await this.curl(args.at(-1) ?? "", ended);
+      const script = program?.startsWith(`${STACK}/bin/`) ? posix.basename(program) : "";
+      const numbers = args.map(Number);
+      const [first = NaN, second = NaN, third = NaN] = numbers;
+      if (this.disk.files.has(program ?? "") && /^(drain|converge)$/.test(script)) {
+        const used = script === "drain" ? numbers : [first, second, third];
+        if (first >= 0 && used.every((one) => Number.isSafeInteger(one) && one >= 0)) {
+          if (script === "drain") return ended(0, await this.drain(running, first, used.slice(1)));
+          const failure = await this.converge(running, first, second, third);
+          return ended(failure === "" ? 0 : 1, failure);
+        }
+        return ended(2, `${script} takes whole numbers\n`);
+      }
+      return ended(127, `${program}: the thin model of a server does not run this command\n`);
+    } catch (error) {
+      return ended(1, `${(error as Error).message}\n`);
+    }
+  }
+
+  /** Brings the token service to what compose.yaml says. */
+  private async composeUp(running: Running): Promise<void> {
+    const wanted = readCompose(`${STACK}/compose.yaml`, this.disk.files);
+    const service = wanted.get("kms");
+    const kms = service?.onDemand === false ? service : undefined;
+    this.disk.kms = kms;
+    if (running.kms?.service.hash === kms?.hash) return;
+    await running.kms?.listening.close();
+    running.kms = undefined;
+    if (kms !== undefined) await this.startKms(running, kms);
+  }
+
+  private async startKms(running: Running, service: Service): Promise<void> {
+    for (const port of service.ports) {
+      const address = /^(.+):\d+:\d+$/.exec(port)?.[1];
+      if (!this.networks.some(({ ip }) => ip === address))
+        throw new Error(
+          `kms: cannot publish ${port}: the host has no private address of this kind`,
+        );
+    }
+    const log = (line: string): void => this.log("kms", line);
+    const listening = await startTokenService(service.environment, this.services, log);
+    if (running.off.signal.aborted) await listening.close();
+    else running.kms = { service, listening };
+  }
+
+  private startSlot(running: Running, number: number): void {
+    if (running.off.signal.aborted) return;
+    const name = `runner-${number}`;
+    const log = (line: string): void => this.log(name, line);
+    const launch = (): { agent: Agent; hash: string } => {
+      const service = readCompose(`${STACK}/compose.yaml`, this.disk.files).get(name);
+      if (service === undefined) throw new Error("compose.yaml has no such service");
+      const { environment, hash } = service;
+      const { services } = this;
+      const resolve = (url: URL): URL | undefined => this.resolve(url);
+      return { agent: new Agent({ environment, services, resolve, log }), hash };
+    };
+    running.slots.set(number, new Slot(launch, log));
+  }
+
+  /** Where a URL as this host's containers see it is served on this machine. */
+  private resolve(url: URL): URL | undefined {
+    if (url.hostname === "kms") {
+      const inside = Number(url.port) === TOKEN_SERVICE_PORT ? this.running?.kms : undefined;
+      return inside && new URL(`${url.pathname}${url.search}`, inside.listening.url);
+    }
+    const networks = this.networks.map(({ networkId }) => networkId);
+    return this.lookUp(networks, url);
+  }
+
+  /** Where this host serves a URL that names one of its addresses in these networks. */
+  published(networks: readonly number[], url: URL): URL | undefined {
+    const port = `${url.hostname}:${url.port || "80"}:${TOKEN_SERVICE_PORT}`;
+    const kms = this.running?.kms;
+    const reached = this.networks.some(
+      ({ networkId, ip }) => networks.includes(networkId) && ip === url.hostname,
+    );
+    return reached && kms?.service.ports.includes(port) === true
+      ? new URL(`${url.pathname}${url.search}`, kms.listening.url)
+      : undefined;
+  }
+
+  private async curl(
+    address: string,
+    ended: (code: number, stderr: string) => ExecResult,
+  ): Promise<ExecResult> {
+    const url = URL.canParse(address) ? this.resolve(new URL(address)) : undefined;
+    if (url === undefined) return ended(7, `curl: nothing answers at ${address}\n`);
+    await fetch(url);
+    return ended(0, "");
+  }
+
+  /** What `bin/converge` does; answers why it failed, or nothing. */
+  private async converge(
+    running: Running,
+    count: number,
+    drainSeconds: number,
+    onlineSeconds: number,
+  ): Promise<string> {
+    await this.composeUp(running);
+    const { enabledSlots } = this.disk;
+    const surplus = [...enabledSlots].filter((slot) => slot > count);
+    let said = surplus.length > 0 ? await this.drain(running, drainSeconds, surplus) : "";
+    for (const slot of surplus) enabledSlots.delete(slot);
+
+    const wanted = readCompose(`${STACK}/compose.yaml`, this.disk.files);
+    const changed = [...running.slots]
+      .filter(
+        ([slot, { hash }]) => hash !== undefined && hash !== wanted.get(`runner-${slot}`)?.hash,
+      )
+      .map(([slot]) => slot);
+    if (changed.length > 0) said += await this.drain(running, drainSeconds, changed);
+    if (said !== "") this.log("converge", said.trim());
+
+    const slots = Array.from({ length: count }, (_, index) => index + 1);
+    for (const slot of slots) {
+      enabledSlots.add(slot);
+      if (!running.slots.has(slot)) this.startSlot(running, slot);
+    }
+    const missing = (): number[] => slots.filter((slot) => !running.slots.get(slot)?.online);
+    await until(() => running.off.signal.aborted || missing().length === 0, onlineSeconds * 1000);
+    return missing()
+      .map((slot) => {
+        const log = this.lines.filter((line) => line.includes(` runner-${slot}: `)).slice(-20);
+        return `slot ${slot} is not online after ${onlineSeconds} s; the end of its log:\n${log.join("\n")}\n`;
+      })
+      .join("");
+  }
+
+  /** What `bin/drain` does; answers what it has to say. */
+  private async drain(running: Running, seconds: number, only: readonly number[]): Promise<string> {
+    const slots = [...running.slots].filter(([slot]) => only.length === 0 || only.includes(slot));
+    const said = await Promise.all(
+      slots.map(async ([number, slot]) => {
+        const inTime = await slot.drain(seconds * 1000);
+        running.slots.delete(number);
+        return inTime ? "" : `slot ${number}: its job still runs after ${seconds} s and is ended\n`;
+      }),
+    );
+    return said.join("");
+  }
+}

@@ -1,0 +1,72 @@
+import { setTimeout as sleep } from "node:timers/promises";
+import type { Agent } from "./agent";
+
+/** Milliseconds between the end of a runner and the start of the next. */
+const RESTART_DELAY = 1000;
+
+/** The unit `runner-slot@N`: starts a fresh runner whenever one has ended. */
+export class Slot {
+  /** Of the definition that the present runner was started from. */
+  hash: string | undefined;
+  private agent: Agent | undefined;
+  private readonly stopping = new AbortController();
+  private readonly done: Promise<void>;
+
+  constructor(launch: () => { agent: Agent; hash: string }, log: (line: string) => void) {
+    this.done = this.run(launch, log);
+  }
+
+  private async run(
+    launch: () => { agent: Agent; hash: string },
+    log: (line: string) => void,
+  ): Promise<void> {
+    while (!this.stopping.signal.aborted) {
+      try {
+        const { agent, hash } = launch();
+        this.agent = agent;
+        this.hash = hash;
+        await agent.ended;
+      } catch (error) {
+        log((error as Error).message);
+      }
+      await sleep(RESTART_DELAY, undefined, { signal: this.stopping.signal }).catch(
+        () => undefined,
+      );
+    }
+  }
+
+  get working(): boolean {
+    return this.agent?.state === "working";
+  }
+
+  /** Whether it can be given jobs, or has one. */
+  get online(): boolean {
+    return this.working || this.agent?.state === "listening";
+  }
+
+  /** No further job; a running one may end within the time. False when it had to be ended. */
+  async drain(timeoutMs: number): Promise<boolean> {
+    this.stopping.abort();
+    this.agent?.leave();
+    const timer = new AbortController();
+    const late = sleep(timeoutMs, undefined, { signal: timer.signal }).catch(() => undefined);
+    await Promise.race([this.done, late]);
+    timer.abort();
+    const inTime = !this.working;
+    await this.stop();
+    return inTime;
+  }
+
+  /** As a stop of the unit: the runner gets TERM, and a running job is lost. */
+  async stop(): Promise<void> {
+    this.stopping.abort();
+    await this.agent?.terminate();
+    await this.done;
+  }
+
+  async kill(): Promise<void> {
+    this.stopping.abort();
+    this.agent?.kill();
+    await this.done;
+  }
+}

@@ -1,0 +1,111 @@
+import { createServer, type Server as NetServer, type Socket } from "node:net";
+import {
+  type AuthContext,
+  type Connection,
+  type ParsedKey,
+  Server,
+  type ServerChannel,
+  utils,
+} from "ssh2";
+import type { ExecResult } from "../types";
+
+/** Runs a command; `stdin` reads all of the client's input. */
+export type CommandRunner = (command: string, stdin: () => Promise<string>) => Promise<ExecResult>;
+
+/** An SSH server that lets root in by key and runs single commands: no shell, no terminal, no file transfer. */
+export class SshServer {
+  private readonly sockets = new Set<Socket>();
+  private readonly listener: NetServer;
+  private readonly keys: readonly ParsedKey[];
+
+  constructor(hostKey: string, publicKeys: readonly string[], run: CommandRunner) {
+    this.keys = publicKeys.map((line) => {
+      const key = utils.parseKey(line);
+      if (key instanceof Error) throw new Error(`not an SSH public key: ${key.message}`);
+      return key;
+    });
+    const server = new Server({ hostKeys: [hostKey] }, (client) => this.serve(client, run));
+    this.listener = createServer((socket) => {
+      this.sockets.add(socket);
+      socket.on("close", () => this.sockets.delete(socket));
+      server.injectSocket(socket);
+    });
+  }
+
+  /** @throws with what is needed when the address or port cannot be had. */
+  async listen(address: string, port: number): Promise<void> {
+    await new Promise<void>((resolve, reject) => {
+      this.listener.once("error", (error: NodeJS.ErrnoException) => {
+        const reasons: Record<string, string> = {
+          EACCES: "ports below 1024 need root on this machine",
+          EADDRINUSE: "it is taken by another program, perhaps this machine's own SSH server",
+          EADDRNOTAVAIL: "this machine does not have the address",
+        };
+        const reason = reasons[error.code ?? ""] ?? error.message;
+        reject(
+          new Error(
+            `SSH cannot listen on ${address} port ${port}: ${reason}; expected a free port, such as ssh.port: 2222 in the stack's configuration`,
+          ),
+        );
+      });
+      this.listener.listen(port, address, resolve);
+    });
+  }
+
+  /** Cuts every connection. */
+  async close(): Promise<void> {
+    await new Promise<void>((resolve) => {
+      this.listener.close(() => resolve());
+      for (const socket of this.sockets) socket.destroy();
+    });
+  }
+
+  private serve(client: Connection, run: CommandRunner): void {
+    // A client that hangs up, or that is not pleased with the host key, is no event here.
+    client.on("error", () => undefined);
+    client.on("authentication", (attempt) => {
+      if (this.admits(attempt)) attempt.accept();
+      else attempt.reject(["publickey"]);
+    });
+    client.on("session", (accept) => {
+      const session = accept();
+      session.on("env", (acceptEnv: (() => void) | undefined) => acceptEnv?.());
+      session.on("exec", (acceptExec, _reject, { command }) => {
+        const stream = acceptExec();
+        void run(command, () => readAll(stream)).then((result) => finish(stream, result));
+      });
+      session.on("shell", (acceptShell) => {
+        const stderr = "the thin model of a server has no shell\n";
+        finish(acceptShell(), { code: 127, stdout: "", stderr });
+      });
+    });
+  }
+
+  private admits(attempt: AuthContext): boolean {
+    if (attempt.method !== "publickey" || attempt.username !== "root") return false;
+    const { algo, data } = attempt.key;
+    const key = this.keys.find((one) => one.type === algo && data.equals(one.getPublicSSH()));
+    if (key === undefined) return false;
+    // Without a signature the client only asks whether the key would do.
+    if (attempt.signature === undefined || attempt.blob === undefined) return true;
+    return key.verify(attempt.blob, attempt.signature, attempt.hashAlgo) === true;
+  }
+}
+
+/** By events: an iterator would close the channel, which the answer still needs. */
+function readAll(stream: ServerChannel): Promise<string> {
+  const chunks: Buffer[] = [];
+  stream.on("data", (chunk: Buffer) => chunks.push(chunk));
+  return new Promise((resolve) => {
+    for (const end of ["end", "close"])
+      stream.once(end, () => resolve(Buffer.concat(chunks).toString()));
+  });
+}
+
+function finish(stream: ServerChannel, result: ExecResult): void {
+  stream.on("error", () => undefined);
+  stream.stderr.write(result.stderr);
+  stream.write(result.stdout);
+  stream.exit(result.code);
+  stream.end();
+}

@@ -1,0 +1,3 @@
+module github-runner-kms
+
+go 1.26

@@ -1,0 +1,89 @@
+import { type Listening, listen } from "./core/serve";
+import { Traffic } from "./core/traffic";
+import { createGitHub, type GitHub } from "./github";
+import { createHetzner, type Hetzner } from "./hetzner";
+import { createBootedHosts } from "./hosts/booted";
+import { missingCapability, prepareHosts } from "./hosts/prepare";
+import { createThinHosts } from "./hosts/thin";
+import type { GatewayServices, HostBackend } from "./hosts/types";
+
+export interface LocalCloudOptions {
+  /** Hears one line for each step. Default: silence. */
+  readonly log?: (line: string) => void;
+  /** "booted": servers are real systems, or starting fails; "thin": a model; default: booted where the machine can. */
+  readonly hosts?: "booted" | "thin";
+}
+
+export interface LocalCloud {
+  readonly hetzner: Hetzner;
+  readonly github: GitHub;
+  readonly hosts: HostBackend;
+  /** Request log, surprises and fault script of both sides. */
+  readonly traffic: Traffic;
+  /** Organization that the tokens belong to. */
+  readonly organization: string;
+  /** Variables that lead clients here: Pulumi's providers, hcloud, gh, Octokit. */
+  readonly environment: Readonly<Record<string, string>>;
+  /** Both sides as new, hosts gone, log and faults empty. */
+  reset(): Promise<void>;
+  close(): Promise<void>;
+}
+
+/** Starts a Hetzner project and a GitHub organization on this machine, on free ports of the loopback address. */
+export async function startLocalCloud(options: LocalCloudOptions = {}): Promise<LocalCloud> {
+  const log = options.log ?? (() => undefined);
+  const traffic = new Traffic();
+  const github = await createGitHub({ traffic });
+  // Hosts ask for metadata only when they run, and none runs before there is an API to make one.
+  let hetzner: Hetzner | undefined;
+  const hosts = await startHosts(options.hosts, log, {
+    names: ["github.com", "api.github.com"],
+    handler: (request) => github.fetch(request),
+    metadata: (id, path) => hetzner?.metadata(id, path) ?? { status: 404, body: "" },
+  });
+  hetzner = createHetzner({ traffic, hosts });
+
+  const listening: Listening[] = [];
+  const [hetznerApi, githubApi] = [await listen(hetzner.fetch), await listen(github.fetch)];
+  listening.push(hetznerApi, githubApi);
+
+  return {
+    hetzner,
+    github,
+    hosts,
+    traffic,
+    organization: "acme",
+    environment: {
+      HCLOUD_ENDPOINT: `${hetznerApi.url}/v1`,
+      HCLOUD_TOKEN: hetzner.token,
+      GITHUB_BASE_URL: `${githubApi.url}/`,
+      GITHUB_TOKEN: github.tokens.admin,
+      LOCAL_CLOUD_ORGANIZATION: "acme",
+    },
+    reset: async () => {
+      await hetzner.reset();
+      await github.reset();
+      traffic.reset();
+    },
+    close: async () => {
+      await Promise.all(listening.map((one) => one.close()));
+      await github.close();
+      await hosts.close();
+    },
+  };
+}
+
+async function startHosts(
+  wanted: LocalCloudOptions["hosts"],
+  log: (line: string) => void,
+  services: GatewayServices,
+): Promise<HostBackend> {
+  const missing = wanted === "thin" ? undefined : missingCapability();
+  if (wanted === "booted" && missing !== undefined) throw new Error(missing);
+  if (wanted === "thin" || missing !== undefined) {
+    if (missing !== undefined)
+      log(`hosts: a thin model instead of booted servers, since ${missing}`);
+    return createThinHosts({ services });
+  }
+  return createBootedHosts({ images: await prepareHosts({ log }), services });
+}

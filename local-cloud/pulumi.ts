@@ -1,0 +1,123 @@
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { parseDocument } from "yaml";
+import type { LocalCloud } from ".";
+import { engineEnvironment, prepareEngine } from "./engine";
+import { run } from "./engine/run";
+
+const PROJECT = dirname(__dirname);
+
+/** One step of the engine on one resource. */
+export interface ResourceStep {
+  /** create, update, delete, replace, create-replacement, delete-replaced, same, refresh, read. */
+  readonly op: string;
+  readonly urn: string;
+  readonly type: string;
+  /** Name in the program, the last part of the URN. */
+  readonly name: string;
+}
+
+export interface PulumiRun {
+  readonly code: number;
+  /** Everything that was printed. */
+  readonly output: string;
+  readonly seconds: number;
+  /** What was done or, in a preview, would be done; steps that change nothing are left out. */
+  readonly steps: readonly ResourceStep[];
+  /** Steps counted by operation. */
+  readonly changes: Readonly<Record<string, number>>;
+}
+
+/** The committed dev stack on a local cloud, in a state folder of its own, driven by the plain CLI. */
+export interface LocalStack {
+  readonly environment: Readonly<Record<string, string>>;
+  /** Sets values of the stack's configuration by path; `undefined` removes one. */
+  configure(changes: Readonly<Record<string, unknown>>): Promise<void>;
+  /** Runs `pulumi <command> …` in the project's directory, non-interactively. */
+  run(command: "preview" | "up" | "refresh" | "destroy", ...args: string[]): Promise<PulumiRun>;
+  /** The stack's outputs. */
+  outputs(): Promise<Record<string, unknown>>;
+  /** The state file's text. */
+  state(): Promise<string>;
+  remove(): Promise<void>;
+}
+
+export async function openStack(
+  cloud: LocalCloud,
+  options: { readonly log?: (line: string) => void } = {},
+): Promise<LocalStack> {
+  const engine = await prepareEngine(options);
+  const folder = await mkdtemp(join(tmpdir(), "runner-fleet-stack-"));
+  const environment = {
+    ...engineEnvironment(engine, folder),
+    ...cloud.environment,
+    // The CLI knows --event-log only then.
+    PULUMI_DEBUG_COMMANDS: "true",
+  };
+  const configFile = join(folder, "Pulumi.dev.yaml");
+  const config = parseDocument(await readFile(join(PROJECT, "Pulumi.dev.yaml"), "utf8"));
+  await writeFile(configFile, config.toString());
+  const pulumi = (args: string[]) => run("pulumi", args, { cwd: PROJECT, env: environment });
+  const created = await pulumi(["stack", "init", "dev"]);
+  if (created.code !== 0) throw new Error(`pulumi stack init: ${created.stderr}`);
+
+  let runs = 0;
+  return {
+    environment,
+    configure: async (changes) => {
+      for (const [path, value] of Object.entries(changes)) {
+        const keys = path.split(".");
+        const at = ["config", `runner-fleet:${keys[0]}`, ...keys.slice(1)];
+        if (value === undefined) config.deleteIn(at);
+        else config.setIn(at, config.createNode(value));
+      }
+      await writeFile(configFile, config.toString());
+    },
+    run: async (command, ...args) => {
+      runs += 1;
+      const events = join(folder, `events-${runs}.jsonl`);
+      const confirmed = command === "preview" ? [] : ["--yes", "--skip-preview"];
+      const started = performance.now();
+      const { code, stdout, stderr } = await pulumi([
+        command,
+        "--non-interactive",
+        ...confirmed,
+        "--stack=dev",
+        `--config-file=${configFile}`,
+        `--event-log=${events}`,
+        ...args,
+      ]);
+      const seconds = (performance.now() - started) / 1000;
+      const steps = await readSteps(events);
+      const changes: Record<string, number> = {};
+      for (const { op } of steps) changes[op] = (changes[op] ?? 0) + 1;
+      return { code: code ?? 1, output: stdout + stderr, seconds, steps, changes };
+    },
+    outputs: async () => {
+      const { code, stdout, stderr } = await pulumi(["stack", "output", "--json", "--stack=dev"]);
+      if (code !== 0) throw new Error(`pulumi stack output: ${stderr}`);
+      return JSON.parse(stdout) as Record<string, unknown>;
+    },
+    state: () =>
+      readFile(join(folder, "backend", ".pulumi", "stacks", "runner-fleet", "dev.json"), "utf8"),
+    remove: () => rm(folder, { recursive: true, force: true }),
+  };
+}
+
+/** Steps that the engine announced before it took them, from its event log. */
+async function readSteps(file: string): Promise<ResourceStep[]> {
+  const text = await readFile(file, "utf8").catch(() => "");
+  const steps: ResourceStep[] = [];
+  for (const line of text.split("\n")) {
+    if (line === "") continue;
+    const event = JSON.parse(line) as {
+      resourcePreEvent?: { metadata?: { op: string; urn: string; type: string } };
+    };
+    const step = event.resourcePreEvent?.metadata;
+    if (step === undefined || step.op === "same" || step.op === "read") continue;
+    const { op, urn, type } = step;
+    steps.push({ op, urn, type, name: urn.slice(urn.lastIndexOf("::") + 2) });
+  }
+  return steps;
+}
