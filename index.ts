@@ -5,6 +5,7 @@ import { loadConfig } from "./components/config/load";
 import { addressInRange } from "./components/fleetNetwork/addresses";
 import { FleetNetwork } from "./components/fleetNetwork/fleetNetwork";
 import { GithubOrg } from "./components/githubOrg/githubOrg";
+import { recordedSecrets, rewrittenSecrets } from "./components/githubOrg/recordedSecrets";
 import { Routing } from "./components/githubOrg/routing";
 import { runsOnValue } from "./components/githubOrg/runsOn";
 import { userDataSizes } from "./components/host/cloudInit";
@@ -24,6 +25,7 @@ async function fleet(): Promise<Record<string, unknown>> {
   const { settings, prefix } = config;
   const facts = await preflight(config, { userDataBytes: userDataSizes(settings) });
   const repositories = selectRepositories(settings, facts.github);
+  const rewritten = rewrittenSecrets(await recordedSecrets(), facts.github.secretsUpdatedAt);
   const routedPool = settings.routing.pool ?? Object.keys(settings.pools)[0]!;
 
   const hetzner: pulumi.ComponentResourceOptions = {
@@ -55,7 +57,7 @@ async function fleet(): Promise<Record<string, unknown>> {
     },
     hetzner,
   );
-  const { runnerGroup } = new GithubOrg(
+  const { runnerGroup, secretsWrittenAt } = new GithubOrg(
     "organization",
     {
       organization: settings.organization,
@@ -67,7 +69,11 @@ async function fleet(): Promise<Record<string, unknown>> {
       secrets: Object.fromEntries(
         Object.entries(config.orgSecrets).map(([name, value]) => [
           name,
-          { value, repositoryIds: repositories.secrets[name] ?? [] },
+          {
+            value,
+            repositoryIds: repositories.secrets[name] ?? [],
+            rewritten: rewritten.has(name),
+          },
         ]),
       ),
       api: {
@@ -149,6 +155,7 @@ async function fleet(): Promise<Record<string, unknown>> {
       Object.entries(settings.pools).map(([name, pool]) => [name, pool.labels]),
     ),
     runsOn,
+    secrets: secretsWrittenAt,
     targets: Object.fromEntries(
       workflows.map(({ name, target, workflow: { branch, path, blob } }) => [
         name,

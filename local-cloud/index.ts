@@ -1,4 +1,4 @@
-import { type Listening, listen } from "./core/serve";
+import { listen } from "./core/serve";
 import { Traffic } from "./core/traffic";
 import { createGitHub, type GitHub } from "./github";
 import { createHetzner, type Hetzner } from "./hetzner";
@@ -34,18 +34,15 @@ export async function startLocalCloud(options: LocalCloudOptions = {}): Promise<
   const log = options.log ?? (() => undefined);
   const traffic = new Traffic();
   const github = await createGitHub({ traffic });
-  // Hosts ask for metadata only when they run, and none runs before there is an API to make one.
-  let hetzner: Hetzner | undefined;
   const hosts = await startHosts(options.hosts, log, {
     names: ["github.com", "api.github.com"],
     handler: (request) => github.fetch(request),
-    metadata: (id, path) => hetzner?.metadata(id, path) ?? { status: 404, body: "" },
+    // No host runs, and so none asks, before there is an API to make one.
+    metadata: (id, path) => hetzner.metadata(id, path),
   });
-  hetzner = createHetzner({ traffic, hosts });
-
-  const listening: Listening[] = [];
-  const [hetznerApi, githubApi] = [await listen(hetzner.fetch), await listen(github.fetch)];
-  listening.push(hetznerApi, githubApi);
+  const hetzner = createHetzner({ traffic, hosts });
+  const hetznerApi = await listen((request) => hetzner.fetch(request));
+  const githubApi = await listen((request) => github.fetch(request));
 
   return {
     hetzner,
@@ -66,7 +63,7 @@ export async function startLocalCloud(options: LocalCloudOptions = {}): Promise<
       traffic.reset();
     },
     close: async () => {
-      await Promise.all(listening.map((one) => one.close()));
+      await Promise.all([hetznerApi.close(), githubApi.close()]);
       await github.close();
       await hosts.close();
     },

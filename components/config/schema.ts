@@ -19,8 +19,9 @@ const repositoryName = z.string().regex(/^(?!\.{1,2}$)[A-Za-z0-9._-]{1,100}$/, {
   error: "the name of a repository of the organization, without the organization",
 });
 
-const label = z.string().regex(/^[A-Za-z0-9._-]{1,256}$/, {
-  error: "a runner label of letters, digits, dots, underscores and hyphens",
+/** A runner label, or the name of a runner group: both stand unquoted in a command line of the runner image. */
+const label = z.string().regex(/^[A-Za-z0-9._-]{1,100}$/, {
+  error: "a name of 1 to 100 letters, digits, dots, underscores and hyphens",
 });
 
 /** Hetzner refuses a range that is not written with its first address. */
@@ -59,7 +60,7 @@ const githubAuth = z.discriminatedUnion(
 );
 
 const runnerGroup = z.strictObject({
-  name: z.string().min(1).max(100).default("arm64"),
+  name: label.default("arm64"),
   /** Repositories whose jobs the group takes; default: the repositories of all targets. */
   repositories: z.array(repositoryName).min(1).optional(),
 });
@@ -134,6 +135,8 @@ const ssh = z.strictObject(
     /** OpenSSH public key line. */
     publicKey: z
       .string()
+      // Hetzner trims it, and a key that differs from what is there would be replaced at every run.
+      .trim()
       .regex(/^(ssh-ed25519|ssh-rsa|ecdsa-sha2-nistp\d+) [A-Za-z0-9+/=]+( .*)?$/, {
         error: "an OpenSSH public key line such as `ssh-ed25519 AAAA… comment`",
       }),

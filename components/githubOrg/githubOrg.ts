@@ -1,7 +1,7 @@
 import * as command from "@pulumi/command";
 import * as github from "@pulumi/github";
 import * as pulumi from "@pulumi/pulumi";
-import * as random from "@pulumi/random";
+import { epoch } from "./epoch";
 
 export interface GithubOrgArgs {
   readonly runnerGroup: {
@@ -22,7 +22,12 @@ export interface GithubOrgArgs {
   readonly secrets: Readonly<
     Record<
       string,
-      { readonly value: pulumi.Input<string>; readonly repositoryIds: readonly number[] }
+      {
+        readonly value: pulumi.Input<string>;
+        readonly repositoryIds: readonly number[];
+        /** Whether somebody else wrote it since the last run; it is then made again. */
+        readonly rewritten: boolean;
+      }
     >
   >;
 }
@@ -34,16 +39,14 @@ export class GithubOrg extends pulumi.ComponentResource {
     readonly name: pulumi.Output<string>;
   };
 
+  /** When each secret was last written from here, by name. */
+  readonly secretsWrittenAt: pulumi.Output<Record<string, string>>;
+
   constructor(name: string, args: GithubOrgArgs, opts?: pulumi.ComponentResourceOptions) {
     super("runner-fleet:index:GithubOrg", name, {}, opts);
 
     // The provider's read passes over a group that was deleted by hand, so neither refresh nor a diff would ever notice.
-    // This value is drawn anew when the group is not there, and a new value replaces the group.
-    const epoch = new random.RandomId(
-      `${name}-runners-epoch`,
-      { byteLength: 4, keepers: { drawn: String(Date.now()) } },
-      { parent: this, ignoreChanges: args.runnerGroup.exists ? ["keepers"] : [] },
-    );
+    const runnersEpoch = epoch(`${name}-runners-epoch`, !args.runnerGroup.exists, { parent: this });
     const group = new github.ActionsRunnerGroup(
       `${name}-runners`,
       {
@@ -55,7 +58,7 @@ export class GithubOrg extends pulumi.ComponentResource {
       },
       {
         parent: this,
-        replacementTrigger: epoch.hex,
+        replacementTrigger: runnersEpoch,
         // The provider's delete fails for a group that is already gone; the command below does not.
         retainOnDelete: true,
       },
@@ -78,14 +81,20 @@ export class GithubOrg extends pulumi.ComponentResource {
       { parent: this, additionalSecretOutputs: ["stdout", "stderr"] },
     );
 
+    const writtenAt: Record<string, pulumi.Output<string>> = {};
     for (const [secretName, secret] of Object.entries(args.secrets)) {
       const key = `${name}-secret-${secretName}`;
       const created = new github.ActionsOrganizationSecret(
         key,
         // No selectedRepositoryIds here: a change of them would replace, and so delete, the secret.
         { secretName, visibility: "selected", plaintextValue: pulumi.secret(secret.value) },
-        { parent: this, deleteBeforeReplace: true },
+        {
+          parent: this,
+          deleteBeforeReplace: true,
+          replacementTrigger: epoch(`${key}-epoch`, secret.rewritten, { parent: this }),
+        },
       );
+      writtenAt[secretName] = created.updatedAt;
       new github.ActionsOrganizationSecretRepositories(
         `${key}-repositories`,
         {
@@ -99,6 +108,7 @@ export class GithubOrg extends pulumi.ComponentResource {
     // Through the clean-up, so that the group outlives the hosts that register in it.
     const id = pulumi.all([group.id, cleanup.id]).apply(([groupId]) => groupId);
     this.runnerGroup = { id, name: group.name };
+    this.secretsWrittenAt = pulumi.output(writtenAt);
     this.registerOutputs({ runnerGroupId: group.id });
   }
 }

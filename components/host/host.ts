@@ -47,6 +47,8 @@ export interface HostArgs {
  * replaced by a change of user_data, image, location or key: such changes reach the next server that is made.
  */
 export class Host extends pulumi.ComponentResource {
+  /** True once the host is what its script makes of it. */
+  readonly ready: pulumi.Output<boolean>;
   readonly serverId: pulumi.Output<number>;
   readonly ipv4Address: pulumi.Output<string>;
   readonly privateIp: pulumi.Output<string>;
@@ -99,7 +101,12 @@ export class Host extends pulumi.ComponentResource {
           args.drain === undefined
             ? undefined
             : {
-                beforeUpdate: [drainBeforeRescale(name, args.drain, environment, pinned)],
+                beforeUpdate: [
+                  new pulumi.ResourceHook(
+                    `${name}-drain-before-rescale`,
+                    drainBeforeRescale(args.drain, environment, pinned),
+                  ),
+                ],
               },
       },
     );
@@ -112,7 +119,7 @@ export class Host extends pulumi.ComponentResource {
       },
       { parent: this, deleteBeforeReplace: true },
     );
-    new command.remote.Command(
+    const stack = new command.remote.Command(
       `${name}-stack`,
       {
         connection: {
@@ -140,6 +147,7 @@ export class Host extends pulumi.ComponentResource {
       },
     );
 
+    this.ready = stack.id.apply(() => true);
     this.serverId = server.id.apply(Number);
     this.ipv4Address = server.ipv4Address;
     this.privateIp = attachment.ip;
@@ -154,14 +162,13 @@ export class Host extends pulumi.ComponentResource {
 }
 
 /** The provider powers a server off to change its type, whatever runs there: drain it before. */
-function drainBeforeRescale(
-  name: string,
+export function drainBeforeRescale(
   drain: { readonly command: string; readonly timeoutSeconds: number },
-  environment: HostEnvironment,
-  hostKey: pulumi.Output<string>,
-): pulumi.ResourceHook {
+  environment: Pick<HostEnvironment, "sshPort" | "sshPrivateKey">,
+  hostKey: pulumi.Input<string>,
+): pulumi.ResourceHookFunction {
   const login = pulumi.all([environment.sshPrivateKey, hostKey]);
-  return new pulumi.ResourceHook(`${name}-drain-before-rescale`, async (args) => {
+  return async (args) => {
     const before = args.oldOutputs as { ipv4Address: string; serverType: string };
     const wanted = args.newInputs as { serverType: string };
     if (before.serverType === wanted.serverType) return;
@@ -173,5 +180,5 @@ function drainBeforeRescale(
       drain.command,
       drain.timeoutSeconds + 120,
     );
-  });
+  };
 }

@@ -77,6 +77,8 @@ export interface GitHubFacts {
   readonly serviceToken: TokenFacts | Obstacle;
   /** Whether the organization has a runner group of the configured name; group names ignore case. */
   readonly runnerGroupExists: boolean;
+  /** When each of the organization's secrets was last written, ISO 8601, by name in upper case. */
+  readonly secretsUpdatedAt: ReadonlyMap<string, string>;
   /** By name in lower case, since GitHub ignores case: every repository that the settings name. */
   readonly repositories: ReadonlyMap<string, Repository | "absent">;
   /** By key in `targets`; absent when the repository is. */
@@ -277,18 +279,23 @@ async function readGitHub(
           const { token } = await readRights(connect(usableToken(ofService)), organization);
           return token;
         });
-  const [kind, { token, runnerGroups }, ofServiceToken, repositories] = await Promise.all([
-    readOrganization(api, organization),
-    rights,
-    serviceToken,
-    readRepositories(api, settings),
-  ]);
+  const [kind, { token, runnerGroups }, ofServiceToken, secretsUpdatedAt, repositories] =
+    await Promise.all([
+      readOrganization(api, organization),
+      rights,
+      serviceToken,
+      Object.keys(settings.secrets).length === 0
+        ? new Map<string, string>()
+        : readSecrets(api, organization),
+      readRepositories(api, settings),
+    ]);
   const groupName = settings.runnerGroup.name.toLowerCase();
   return {
     organization: kind,
     token,
     serviceToken: ofServiceToken,
     runnerGroupExists: runnerGroups.some((name) => name.toLowerCase() === groupName),
+    secretsUpdatedAt,
     ...repositories,
   };
 }
@@ -304,6 +311,25 @@ const RUNNER_GROUPS_PER_PAGE = 100;
 const runnerGroupsAnswer = z.object({ runner_groups: z.array(z.object({ name: z.string() })) });
 
 /** What a token may do in the organization, and the names of the runner groups if it may see them. */
+const SECRETS_PER_PAGE = 100;
+const secretsAnswer = z.object({
+  secrets: z.array(z.object({ name: z.string(), updated_at: z.string() })),
+});
+
+/** Empty for a token that may not see them, which is a problem that `readRights` finds. */
+async function readSecrets(api: Api, organization: string): Promise<ReadonlyMap<string, string>> {
+  const updatedAt = new Map<string, string>();
+  for (let page = 1; page <= MAX_PAGES; page++) {
+    const path = `/orgs/${organization}/actions/secrets?per_page=${SECRETS_PER_PAGE}&page=${page}`;
+    const answer = await api.ask(path, [200, 403, 404]);
+    if (answer.status !== 200) break;
+    const { secrets } = api.parse(path, answer, secretsAnswer);
+    for (const { name, updated_at } of secrets) updatedAt.set(name.toUpperCase(), updated_at);
+    if (secrets.length < SECRETS_PER_PAGE) break;
+  }
+  return updatedAt;
+}
+
 async function readRights(
   api: Api,
   organization: string,

@@ -41,7 +41,10 @@ export class TokenService extends pulumi.ComponentResource {
       },
       { parent: this },
     );
-    this.url = pulumi.interpolate`http://${this.host.privateIp}:${TOKEN_SERVICE_PORT}`;
+    // Known when the service answers: whoever uses it waits for that.
+    this.url = pulumi
+      .all([this.host.privateIp, this.host.ready])
+      .apply(([address]) => `http://${address}:${TOKEN_SERVICE_PORT}`);
     this.registerOutputs({ url: this.url });
   }
 }

@@ -64,13 +64,13 @@ export async function listen(
   const listener = getRequestListener(async (request) => fetch(request));
   const server: Server = createServer((incoming, outgoing) => {
     const writeHead = outgoing.writeHead.bind(outgoing);
-    outgoing.writeHead = ((status: number, ...rest: []) => {
+    outgoing.writeHead = (status: number, ...rest: []) => {
       if (status === 599) {
         incoming.socket.destroy();
         return outgoing;
       }
       return writeHead(status, ...rest);
-    }) as typeof outgoing.writeHead;
+    };
     void listener(incoming, outgoing);
   });
   server.keepAliveTimeout = 60_000;

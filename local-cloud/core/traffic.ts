@@ -84,10 +84,6 @@ export class Traffic {
     return this.pending.map((entry) => entry.fault);
   }
 
-  count(side: Side): number {
-    return this.requests.filter((request) => request.side === side).length;
-  }
-
   reset(): void {
     this.requests.length = 0;
     this.surprises.length = 0;

@@ -1,5 +1,5 @@
 import { randomBytes } from "node:crypto";
-import { access, constants, mkdir, rename, rm } from "node:fs/promises";
+import { access, constants, mkdir, readdir, rename, rm } from "node:fs/promises";
 import { homedir } from "node:os";
 import path from "node:path";
 import { EXECUTABLES } from "./versions";
@@ -35,6 +35,7 @@ export async function storeEngine(
   fill: (folder: string) => Promise<void>,
 ): Promise<string> {
   const folder = path.join(cacheFolder(), `engine-${key}`);
+  await removeAbandoned(folder);
   const work = `${folder}.${process.pid}-${randomBytes(4).toString("hex")}`;
   await mkdir(path.join(work, "bin"), { recursive: true });
   try {
@@ -52,4 +53,24 @@ export async function storeEngine(
   const bin = await cachedEngine(key);
   if (bin === undefined) throw new Error(`The engine in ${folder} is incomplete.`);
   return bin;
+}
+
+/** Work folders of processes that ended before they could clean up, for example by Ctrl-C. */
+async function removeAbandoned(folder: string): Promise<void> {
+  const prefix = `${path.basename(folder)}.`;
+  const siblings = await readdir(path.dirname(folder)).catch(() => []);
+  for (const name of siblings.filter((sibling) => sibling.startsWith(prefix))) {
+    const owner = Number.parseInt(name.slice(prefix.length), 10);
+    if (!isRunning(owner)) {
+      await rm(path.join(path.dirname(folder), name), { recursive: true, force: true });
+    }
+  }
+}
+
+function isRunning(pid: number): boolean {
+  try {
+    return process.kill(pid, 0);
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code === "EPERM";
+  }
 }

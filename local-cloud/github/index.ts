@@ -175,12 +175,7 @@ export async function createGitHub(options: GitHubOptions): Promise<GitHub> {
       }
       const access = new Access(world, principal);
       c.set("access", access);
-      const who =
-        principal.kind === "token"
-          ? principal.token.login
-          : principal.kind === "app"
-            ? world.app.slug
-            : undefined;
+      const who = limitedAs(principal);
       const { limiter } = current;
       const counted = !unlimited.test(c.req.path);
       try {
@@ -217,9 +212,7 @@ export async function createGitHub(options: GitHubOptions): Promise<GitHub> {
     app.get("/zen", (c) => c.text("Keep it logically awesome."));
     app.get("/meta", (c) => c.json({ verifiable_password_authentication: false, domains: {} }));
     app.get("/rate_limit", (c) => {
-      const { principal } = c.var.access;
-      const who = principal.kind === "token" ? principal.token.login : undefined;
-      const core = current.limiter.status(who);
+      const core = current.limiter.status(limitedAs(c.var.access.principal));
       return c.json({ resources: { core, search: core }, rate: core });
     });
     for (const part of [
@@ -364,6 +357,12 @@ export async function createGitHub(options: GitHubOptions): Promise<GitHub> {
     },
     close: () => current.jobs.close(),
   };
+}
+
+/** Whose rate limit a request counts against. */
+function limitedAs(principal: Principal): string | undefined {
+  if (principal.kind === "anonymous") return undefined;
+  return principal.kind === "token" ? principal.token.login : "app";
 }
 
 function repositoryState(world: World, fullName: string): RepositoryState {

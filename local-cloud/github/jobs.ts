@@ -109,6 +109,7 @@ export class Jobs {
   private readonly offers = new Map<number, (message: JobMessage) => void>();
   private readonly watchdog: NodeJS.Timeout;
   private runNumber = 0;
+  private closed = false;
 
   constructor(
     private readonly world: World,
@@ -342,6 +343,7 @@ export class Jobs {
 
   /** Tries to serve every queued job, oldest first. */
   dispatch(): void {
+    if (this.closed) return;
     for (const entry of this.entries.values()) {
       if (entry.job.status !== "queued") continue;
       const architecture = this.hostedArchitecture(entry.runsOn);
@@ -371,6 +373,7 @@ export class Jobs {
 
   /** Stops what runs and wakes who waits. */
   async close(): Promise<void> {
+    this.closed = true;
     clearInterval(this.watchdog);
     for (const runner of this.world.runners.values()) runner.session?.wake?.();
     const running = [...this.entries.values()].flatMap(({ hosted }) => hosted ?? []);

@@ -206,6 +206,7 @@ export interface Organization {
   readonly secrets: Map<string, Secret>;
   readonly variables: Map<string, Variable>;
   readonly groups: Map<number, RunnerGroup>;
+  lastGroupId: number;
   actions: {
     enabled: "all" | "none" | "selected";
     allowed: AllowedActions;

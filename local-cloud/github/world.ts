@@ -126,7 +126,8 @@ export class World {
     settings: Partial<RunnerGroup> = {},
   ): RunnerGroup {
     const group: RunnerGroup = {
-      id: organization.groups.size === 0 ? 1 : Math.max(...organization.groups.keys()) + 1,
+      // Never the id of a group that was deleted, as on GitHub.
+      id: ++organization.lastGroupId,
       name,
       visibility: "all",
       isDefault: organization.groups.size === 0,
@@ -242,6 +243,7 @@ export class World {
       secrets: new Map(),
       variables: new Map(),
       groups: new Map(),
+      lastGroupId: 0,
       actions: {
         enabled: "all",
         allowed: "all",

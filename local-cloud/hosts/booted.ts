@@ -41,7 +41,10 @@ interface Host {
   spec: HostSpec;
   readonly ordinal: number;
   readonly machine: Machine;
-  readonly attachments: { readonly attachment: NetworkAttachment; readonly card: string }[];
+  readonly attachments: {
+    readonly attachment: NetworkAttachment;
+    readonly card: string;
+  }[];
   /** Frozen by the fault `kill`: its processes are gone, but its power counts as on. */
   dead: boolean;
   /** Operations on one host run one after another. */
@@ -113,7 +116,12 @@ class BootedHosts implements HostBackend {
     const ordinal = this.nextOrdinal++;
     const { instance, images } = this;
     const folder = join(instance.folder, String(spec.id));
-    const machine = new Machine({ instance, ordinal, folder, lower: images.root });
+    const machine = new Machine({
+      instance,
+      ordinal,
+      folder,
+      lower: images.root,
+    });
     const host: Host = {
       spec,
       ordinal,
@@ -132,7 +140,12 @@ class BootedHosts implements HostBackend {
       mtu: 1500,
       routes: [["default", "via", instance.gateway]],
     });
-    await host.inTurn(() => this.bounded(() => this.layOut(host)));
+    try {
+      await host.inTurn(() => this.bounded(() => this.layOut(host)));
+    } catch (error) {
+      await this.delete(spec.id);
+      throw error;
+    }
   }
 
   powerOn(id: number): Promise<void> {
@@ -294,7 +307,9 @@ class BootedHosts implements HostBackend {
     await machine.mount();
     const { root, docker } = machine;
     // Layers of images are written once and then only read, so a link serves; what Docker keeps about them is written in place.
-    await run("cp", ["-al", join(this.images.docker, "overlay2"), docker], { timeoutMs: 120_000 });
+    await run("cp", ["-al", join(this.images.docker, "overlay2"), docker], {
+      timeoutMs: 120_000,
+    });
     await run("cp", ["-a", join(this.images.docker, "image"), docker]);
     await rm(join(root, "etc/resolv.conf"), { force: true });
     await writeFile(join(root, "etc/resolv.conf"), `nameserver ${this.gateway}\n`);
@@ -315,7 +330,10 @@ class BootedHosts implements HostBackend {
     return this.bridging(async () => {
       let entry = this.privateBridges.get(networkId);
       if (entry === undefined) {
-        entry = { bridge: `${this.instance.name}-p${this.nextBridge++}`, users: 0 };
+        entry = {
+          bridge: `${this.instance.name}-p${this.nextBridge++}`,
+          users: 0,
+        };
         await createBridge(this.instance, entry.bridge);
         this.privateBridges.set(networkId, entry);
       }

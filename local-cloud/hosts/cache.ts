@@ -1,7 +1,9 @@
 import { createHash } from "node:crypto";
-import { mkdir, mkdtemp, readdir, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, readFile, rename, stat, writeFile } from "node:fs/promises";
 import { homedir } from "node:os";
 import { join, relative } from "node:path";
+import { unmountBelow } from "./instance";
+import { removeFolder } from "./run";
 
 /** Where everything is kept that is made once per machine: outside the checkout, keyed by content. */
 export function cacheRoot(): string {
@@ -18,7 +20,10 @@ export function keyOf(...parts: readonly string[]): string {
 /** The names and contents of all files below a folder, tests apart, as one key. */
 export async function keyOfFolder(folder: string): Promise<string> {
   const parts: string[] = [];
-  for (const entry of await readdir(folder, { recursive: true, withFileTypes: true })) {
+  for (const entry of await readdir(folder, {
+    recursive: true,
+    withFileTypes: true,
+  })) {
     if (!entry.isFile() || entry.name.endsWith("_test.go")) continue;
     const path = join(entry.parentPath, entry.name);
     const { mode } = await stat(path);
@@ -30,6 +35,9 @@ export async function keyOfFolder(folder: string): Promise<string> {
 }
 
 const COMPLETE = ".complete";
+const TEMPORARY = "tmp-";
+/** A build takes minutes: what is older was interrupted. */
+const STALE_MS = 2 * 60 * 60_000;
 
 /**
  * The folder `<kind>-<key>` of the cache, made by `build` if it is not there yet. It is made under a temporary name and
@@ -45,7 +53,8 @@ export async function cached(
   const complete = join(target, COMPLETE);
   if (await exists(complete)) return target;
   await mkdir(root, { recursive: true });
-  const temporary = await mkdtemp(join(root, `tmp-${kind}-`));
+  await removeStale(root);
+  const temporary = await mkdtemp(join(root, `${TEMPORARY}${kind}-`));
   try {
     await build(temporary);
     await writeFile(join(temporary, COMPLETE), "");
@@ -53,9 +62,27 @@ export async function cached(
       if (!(await exists(complete))) throw error;
     });
   } finally {
-    await rm(temporary, { recursive: true, force: true });
+    await discard(temporary);
   }
   return target;
+}
+
+/** The tool that makes root file systems mounts /proc, /sys and /dev there; if it is killed, they stay. */
+async function discard(folder: string): Promise<void> {
+  await unmountBelow(folder);
+  await removeFolder(folder);
+}
+
+async function removeStale(root: string): Promise<void> {
+  for (const name of await readdir(root)) {
+    const path = join(root, name);
+    if (!name.startsWith(TEMPORARY)) continue;
+    const age = await stat(path).then(
+      ({ mtimeMs }) => Date.now() - mtimeMs,
+      () => 0,
+    );
+    if (age > STALE_MS) await discard(path);
+  }
 }
 
 export async function exists(path: string): Promise<boolean> {

@@ -39,5 +39,8 @@ export async function issueCertificate(
     ...["-addext", "basicConstraints=critical,CA:FALSE"],
     ...["-addext", "extendedKeyUsage=serverAuth"],
   ]);
-  return { cert: await readFile(certificate, "utf8"), key: await readFile(key, "utf8") };
+  return {
+    cert: await readFile(certificate, "utf8"),
+    key: await readFile(key, "utf8"),
+  };
 }

@@ -1,9 +1,8 @@
 import { createHash } from "node:crypto";
 import { createReadStream } from "node:fs";
-import { chmod, cp, link, mkdir, readFile, rm, writeFile } from "node:fs/promises";
+import { chmod, cp, link, mkdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { pipeline } from "node:stream/promises";
-import { buildImageBase } from "./rootfs";
 import { run } from "./run";
 
 /** Sources of the stand-in images. */
@@ -20,19 +19,13 @@ interface Ownership {
   readonly uid: number;
 }
 
+/** An image is the common Debian base and one layer more. */
 interface ImageSource {
   readonly names: readonly string[];
-  /** On the common Debian base, or on nothing. */
-  readonly base: boolean;
   readonly config: Readonly<Record<string, unknown>>;
   readonly owned: readonly Ownership[];
   /** Puts the layer's files below a folder. */
-  readonly stage: (layer: string, tools: StageTools) => Promise<void>;
-}
-
-interface StageTools {
-  readonly binaries: string;
-  readonly caCertificate: string;
+  readonly stage: (layer: string, binaries: string) => Promise<void>;
 }
 
 const RUNNER_ENVIRONMENT = [
@@ -54,15 +47,14 @@ function runnerImages(version: string, more: string | undefined): ImageSource[] 
           ? []
           : [`knatnetwork/github-runner:noble`, `knatnetwork/github-runner:${more}`]),
       ],
-      base: true,
       config: {
         Env: [...environment, "RUNNER_ALLOW_RUNASROOT=1"],
         WorkingDir: "/home/runner",
         Entrypoint: ["/entrypoint.sh"],
       },
       owned: [],
-      stage: async (layer, tools) => {
-        await stageRunner(layer, tools);
+      stage: async (layer, binaries) => {
+        await stageRunner(layer, binaries);
         await install(
           join(IMAGE_SOURCES, "github-runner/entrypoint.sh"),
           join(layer, "entrypoint.sh"),
@@ -74,7 +66,6 @@ function runnerImages(version: string, more: string | undefined): ImageSource[] 
         `ghcr.io/actions/actions-runner:${version}`,
         ...(more === undefined ? [] : [`ghcr.io/actions/actions-runner:${more}`]),
       ],
-      base: true,
       config: {
         Env: [
           ...environment,
@@ -98,21 +89,18 @@ const IMAGES: readonly ImageSource[] = [
   ),
   {
     names: ["knatnetwork/github-runner-kms:latest"],
-    base: false,
     config: {
       Env: [SEARCH_PATH],
       Entrypoint: ["/github-runner-kms"],
       ExposedPorts: { "3000/tcp": {} },
     },
     owned: [],
-    stage: async (layer, { binaries, caCertificate }) => {
+    stage: async (layer, binaries) => {
       await install(join(binaries, "github-runner-kms"), join(layer, "github-runner-kms"));
-      await install(caCertificate, join(layer, "etc/ssl/certs/ca-certificates.crt"), 0o644);
     },
   },
   {
     names: ["node:lts-alpine", "node:24-alpine", "node:lts", "node:24"],
-    base: true,
     config: {
       // Node trusts its own list of authorities, whatever the system trusts.
       Env: [SEARCH_PATH, "NODE_EXTRA_CA_CERTS=/etc/ssl/certs/ca-certificates.crt"],
@@ -133,14 +121,14 @@ const IMAGES: readonly ImageSource[] = [
 /** Every name under which an image is there in a host. */
 export const IMAGE_NAMES: readonly string[] = IMAGES.flatMap((image) => image.names);
 
-async function install(from: string, to: string, mode = 0o755): Promise<void> {
+async function install(from: string, to: string): Promise<void> {
   await mkdir(dirname(to), { recursive: true });
   await cp(from, to);
-  await chmod(to, mode);
+  await chmod(to, 0o755);
 }
 
 /** The runner program, in the folder where both runner images have it. */
-async function stageRunner(layer: string, { binaries }: StageTools): Promise<void> {
+async function stageRunner(layer: string, binaries: string): Promise<void> {
   const home = join(layer, "home/runner");
   const scripts = join(IMAGE_SOURCES, "actions-runner");
   await install(join(scripts, "config.sh"), join(home, "config.sh"));
@@ -151,11 +139,7 @@ async function stageRunner(layer: string, { binaries }: StageTools): Promise<voi
   await link(join(home, "bin/Runner.Listener"), join(home, "bin/Runner.Worker"));
 }
 
-/** Builds the Debian base that images share, and the programs written in Go. */
-export async function buildBase(folder: string, caCertificate: string): Promise<void> {
-  await buildImageBase(join(folder, "base.tar"), caCertificate);
-}
-
+/** Builds the programs of the images that are written in Go. */
 export async function buildBinaries(folder: string): Promise<void> {
   for (const name of ["runner-agent", "github-runner-kms"]) {
     await run(
@@ -175,17 +159,18 @@ export async function buildArchive(
   archive: string,
   folder: string,
   base: string,
-  tools: StageTools,
+  binaries: string,
 ): Promise<void> {
   const layout = join(folder, "archive");
   await mkdir(layout, { recursive: true });
-  await link(base, join(layout, "base.tar"));
+  // Not a hard link: another that is made meanwhile, by another process, would be a change of the file to tar.
+  await symlink(base, join(layout, "base.tar"));
   const baseDigest = await digestOf(base);
   const manifest: unknown[] = [];
   for (const [index, image] of IMAGES.entries()) {
     const stage = join(folder, `stage-${index}`);
     await mkdir(stage, { recursive: true });
-    await image.stage(stage, tools);
+    await image.stage(stage, binaries);
     const layer = `layer-${index}.tar`;
     await packLayer(join(layout, layer), stage, image.owned);
     const digest = await digestOf(join(layout, layer));
@@ -194,19 +179,21 @@ export async function buildArchive(
       os: "linux",
       created: "1970-01-01T00:00:00Z",
       config: image.config,
-      rootfs: { type: "layers", diff_ids: image.base ? [baseDigest, digest] : [digest] },
+      rootfs: { type: "layers", diff_ids: [baseDigest, digest] },
     });
     const name = `${createHash("sha256").update(config).digest("hex")}.json`;
     await writeFile(join(layout, name), config);
     manifest.push({
       Config: name,
       RepoTags: image.names,
-      Layers: image.base ? ["base.tar", layer] : [layer],
+      Layers: ["base.tar", layer],
     });
     await rm(stage, { recursive: true });
   }
   await writeFile(join(layout, "manifest.json"), JSON.stringify(manifest));
-  await run("tar", ["-C", layout, "-cf", archive, "."], { timeoutMs: 5 * 60_000 });
+  await run("tar", ["-C", layout, "--dereference", "-cf", archive, "."], {
+    timeoutMs: 5 * 60_000,
+  });
   await rm(layout, { recursive: true });
 }
 

@@ -1,7 +1,8 @@
+import { randomUUID } from "node:crypto";
 import { existsSync, readFileSync } from "node:fs";
 import { link, mkdir, readdir, readFile, rm, rmdir, unlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { capture, run, until } from "./run";
+import { capture, removeFolder, run, until } from "./run";
 
 /**
  * What one local cloud owns on this machine: a number that no other has, and by it a range of addresses, bridges, network
@@ -96,8 +97,12 @@ function isAlive(claim: Claim): boolean {
 
 /** Creates the file with its content in one step, or not at all when it is there. */
 async function createClaim(file: string, folder: string): Promise<boolean> {
-  const claim: Claim = { pid: process.pid, startTime: startTimeOf(process.pid) ?? "", folder };
-  const temporary = join(CLAIMS, `.${process.pid}-${file}`);
+  const claim: Claim = {
+    pid: process.pid,
+    startTime: startTimeOf(process.pid) ?? "",
+    folder,
+  };
+  const temporary = join(CLAIMS, `.${randomUUID()}`);
   await writeFile(temporary, JSON.stringify(claim));
   try {
     await link(temporary, join(CLAIMS, file));
@@ -147,7 +152,7 @@ async function sweep(parent: string): Promise<void> {
   for (const folder of folders.map((name) => join(parent, name))) {
     if (!claimed.has(folder)) {
       await unmountBelow(folder);
-      await rm(folder, { recursive: true, force: true });
+      await removeFolder(folder);
     }
   }
 }
@@ -254,7 +259,9 @@ async function destroy(instance: Instance): Promise<void> {
   for (const name of namespaces.filter((name) => own.test(name))) {
     await capture("ip", ["netns", "del", name]);
   }
-  const links = JSON.parse(await run("ip", ["-j", "link", "show"])) as { ifname?: string }[];
+  const links = JSON.parse(await run("ip", ["-j", "link", "show"])) as {
+    ifname?: string;
+  }[];
   for (const { ifname } of links) {
     if (ifname !== undefined && own.test(ifname)) await capture("ip", ["link", "del", ifname]);
   }
@@ -263,7 +270,7 @@ async function destroy(instance: Instance): Promise<void> {
   }
   await removeRules(instance);
   await unmountBelow(instance.folder);
-  await rm(instance.folder, { recursive: true, force: true });
+  await removeFolder(instance.folder);
 }
 
 async function removeRules({ name }: Instance): Promise<void> {

@@ -4,7 +4,7 @@ import { existsSync, openSync, closeSync } from "node:fs";
 import { appendFile, link, mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { cgroupRoot, PROPAGATION, removeCgroup, type Instance } from "./instance";
-import { capture, run, until, type RunOptions } from "./run";
+import { capture, removeFolder, run, until, type RunOptions } from "./run";
 import type { ExecResult, HostSize } from "./types";
 
 // Signals by which an init process takes its orders (SIGRTMIN+4 and SIGRTMIN+5 of systemd(1)).
@@ -105,7 +105,7 @@ export class Machine {
       );
       if (!unmounted) throw new Error(`the disk of ${this.name} is busy and cannot be unmounted`);
     }
-    await rm(this.options.folder, { recursive: true, force: true });
+    await removeFolder(this.options.folder);
   }
 
   /** Starts the system; resolves when its init process runs. */

@@ -3,10 +3,10 @@ import { mkdir, readdir, readFile, rename, rm } from "node:fs/promises";
 import { delimiter, join } from "node:path";
 import { cached, cacheRoot, keyOf, keyOfFolder } from "./cache";
 import { authorityIn, createAuthority, type CertificateAuthority } from "./certificates";
-import { buildArchive, buildBase, buildBinaries, IMAGE_SOURCES, nodeIdentity } from "./images";
+import { buildArchive, buildBinaries, IMAGE_SOURCES, nodeIdentity } from "./images";
 import { cgroupRoot, claimInstance, releaseInstance } from "./instance";
 import { Machine } from "./machine";
-import { buildHostRoot } from "./rootfs";
+import { buildHostRoot, buildImageBase } from "./rootfs";
 import { until } from "./run";
 
 /** Debian packages that booted hosts need on this machine. */
@@ -110,7 +110,7 @@ export async function prepareHosts(options: { log: (line: string) => void }): Pr
   });
 
   const base = await step("Debian base of images", "base", rootKey, (folder) =>
-    buildBase(folder, authority.certificate),
+    buildImageBase(join(folder, "base.tar"), authority.certificate),
   );
 
   const imagesKey = keyOf(
@@ -125,15 +125,16 @@ export async function prepareHosts(options: { log: (line: string) => void }): Pr
     const archive = join(folder, "images.tar");
     await mkdir(binaries);
     await buildBinaries(binaries);
-    await buildArchive(archive, folder, join(base, "base.tar"), {
-      binaries,
-      caCertificate: authority.certificate,
-    });
+    await buildArchive(archive, folder, join(base, "base.tar"), binaries);
     await loadImages(archive, join(root, "root"), join(folder, "docker"));
     await rm(archive);
     await rm(binaries, { recursive: true });
   });
-  return { root: join(root, "root"), docker: join(docker, "docker"), authority };
+  return {
+    root: join(root, "root"),
+    docker: join(docker, "docker"),
+    authority,
+  };
 }
 
 /** Lets the Docker of a host load the archive, and keeps what is worth keeping of its folder. */

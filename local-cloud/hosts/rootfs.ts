@@ -18,7 +18,7 @@ export const HOST_PACKAGES = [
 
 /** What the stand-in images have in common. */
 export const IMAGE_PACKAGES =
-  "bash,coreutils,git,jq,curl,ca-certificates,procps,docker-cli,docker-buildx,docker-compose,sudo,unzip,libstdc++6".split(
+  "bash,coreutils,git,jq,curl,wget,ca-certificates,procps,docker-cli,docker-buildx,docker-compose,sudo,unzip,libstdc++6".split(
     ",",
   );
 

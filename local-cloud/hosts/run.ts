@@ -66,6 +66,13 @@ export async function run(
   return result.stdout;
 }
 
+/** Removes a folder, but never what another file system has mounted in it: a mount left there may be the machine's own /dev. */
+export async function removeFolder(path: string): Promise<void> {
+  await run("rm", ["-rf", "--one-file-system", "--", path], {
+    timeoutMs: 5 * 60_000,
+  });
+}
+
 export function sleep(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms));
 }

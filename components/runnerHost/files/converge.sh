@@ -39,7 +39,8 @@ for ((slot = 1; slot <= count; slot++)); do
 done
 
 listening() {
-  docker logs "runner-$1" 2>&1 | grep -q 'Listening for Jobs' || working "$1"
+  # Reads to the end: leaving early would end docker by SIGPIPE, which counts as a failure here.
+  docker logs "runner-$1" 2>&1 | grep 'Listening for Jobs' >/dev/null || working "$1"
 }
 missing=()
 while [ "$SECONDS" -lt "$online_seconds" ]; do

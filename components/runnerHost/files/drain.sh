@@ -40,5 +40,11 @@ stop() {
 }
 
 # All at once: the drain takes as long as the longest job, not as long as all of them.
-for slot in "${slots[@]}"; do stop "$slot" & done
-wait
+stops=()
+for slot in "${slots[@]}"; do
+  stop "$slot" &
+  stops+=("$!")
+done
+status=0
+for pid in "${stops[@]}"; do wait "$pid" || status=1; done
+exit "$status"

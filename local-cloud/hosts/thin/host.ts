@@ -12,7 +12,10 @@ import { startTokenService, TOKEN_SERVICE_PORT } from "./tokenService";
 import { type FirstBoot, firstBoot } from "./userData";
 
 const STACK = "/opt/runner-fleet";
-const COMPOSE = ["docker", "compose", "--project-directory", STACK];
+const COMPOSE_UP = `docker compose --project-directory ${STACK} up --detach --quiet-pull --remove-orphans`;
+/** Waits until anything answers at the address. */
+const CURL =
+  /^curl --silent --output \/dev\/null --retry 60 --retry-delay 1 --retry-connrefused (\S+)$/;
 /** Milliseconds from power on until SSH answers. */
 const BOOT_TIME = 200;
 const CONSOLE_LINES = 2000;
@@ -204,11 +207,12 @@ export class ThinHost {
           ? ended(1, `${args[0]} does not exist\n`)
           : ended(0, "", file.content);
       }
-      if (COMPOSE.every((word, at) => word === argv[at]) && argv[COMPOSE.length] === "up") {
+      if (argv.join(" ") === COMPOSE_UP) {
         await this.composeUp(running);
         return ended(0, "");
       }
-      if (program === "curl") return await this.curl(args.at(-1) ?? "", ended);
+      const address = CURL.exec(argv.join(" "))?.[1];
+      if (address !== undefined) return await this.curl(address, ended);
       const script = program?.startsWith(`${STACK}/bin/`) ? posix.basename(program) : "";
       const numbers = args.map(Number);
       const [first = NaN, second = NaN, third = NaN] = numbers;
@@ -243,9 +247,7 @@ export class ThinHost {
     for (const port of service.ports) {
       const address = /^(.+):\d+:\d+$/.exec(port)?.[1];
       if (!this.networks.some(({ ip }) => ip === address))
-        throw new Error(
-          `kms: cannot publish ${port}: the host has no private address of this kind`,
-        );
+        throw new Error(`kms: cannot publish ${port}: it is on no private address of the host`);
     }
     const log = (line: string): void => this.log("kms", line);
     const listening = await startTokenService(service.environment, this.services, log);

@@ -72,7 +72,12 @@ export class SshServer {
       session.on("env", (acceptEnv: (() => void) | undefined) => acceptEnv?.());
       session.on("exec", (acceptExec, _reject, { command }) => {
         const stream = acceptExec();
-        void run(command, () => readAll(stream)).then((result) => finish(stream, result));
+        stream.on("error", () => undefined);
+        run(command, () => readAll(stream)).then(
+          (result) => finish(stream, result),
+          // The host went off meanwhile, and the connection with it.
+          () => stream.destroy(),
+        );
       });
       session.on("shell", (acceptShell) => {
         const stderr = "the thin model of a server has no shell\n";
@@ -103,7 +108,7 @@ function readAll(stream: ServerChannel): Promise<string> {
 }
 
 function finish(stream: ServerChannel, result: ExecResult): void {
-  stream.on("error", () => undefined);
+  if (!stream.writable) return;
   stream.stderr.write(result.stderr);
   stream.write(result.stdout);
   stream.exit(result.code);

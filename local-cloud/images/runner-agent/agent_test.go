@@ -124,6 +124,27 @@ func TestListenerEndsWhenItsRegistrationIsGone(t *testing.T) {
 	}
 }
 
+func TestListenerWaitsForAnOlderSessionToEnd(t *testing.T) {
+	attempts := 0
+	s := newServer(t, map[string]func() (int, string){
+		"POST /_runner/sessions": func() (int, string) {
+			attempts++
+			if attempts == 1 {
+				return 409, `{"message":"A session for this runner already exists."}`
+			}
+			return 201, `{"session_id":"s"}`
+		},
+	})
+	l := &listener{root: t.TempDir(), client: newClient(s.URL, "c")}
+	session, err := l.startSession(context.Background())
+	if err != nil || session != "s" || attempts != 2 {
+		t.Errorf("session %q after %d attempts, %v", session, attempts, err)
+	}
+	if sent := s.sent("POST /_runner/sessions"); !strings.Contains(sent, `"version":"2.336.0"`) {
+		t.Errorf("tells %s", sent)
+	}
+}
+
 func jobServer(t *testing.T, cancelled bool) *server {
 	heartbeat := `{"cancelled":false}`
 	if cancelled {

@@ -38,6 +38,12 @@ type assignment struct {
 	Job        job    `json:"job"`
 }
 
+// How long a runner waits for an older session of its own to end, and how often it looks.
+const (
+	conflictLimit = 4 * time.Minute
+	conflictPause = time.Second
+)
+
 // The worker's exit code tells the job's result: 100 plus GitHub's number for it.
 var resultByExit = map[int]string{100: "Succeeded", 102: "Failed", 103: "Canceled"}
 
@@ -78,24 +84,18 @@ type listener struct {
 }
 
 func (l *listener) listen(ctx context.Context) error {
-	var session struct {
-		ID string `json:"session_id"`
-	}
-	err := retry(ctx, time.Minute, func() error {
-		_, err := l.client.sendJSON(ctx, "POST", "/_runner/sessions", nil, &session)
-		return err
-	})
+	session, err := l.startSession(ctx)
 	if ctx.Err() != nil {
 		return nil
 	}
 	if err != nil {
 		return gone(err)
 	}
-	defer l.endSession(session.ID)
+	defer l.endSession(session)
 	fmt.Printf("√ Connected to GitHub\n\nCurrent runner version: '%s'\n", version)
 	logLine("Listening for Jobs")
 
-	path := "/_runner/messages?session=" + url.QueryEscape(session.ID)
+	path := "/_runner/messages?session=" + url.QueryEscape(session)
 	pause := time.Second
 	for ctx.Err() == nil {
 		var next job
@@ -127,6 +127,31 @@ func (l *listener) listen(ctx context.Context) error {
 	}
 	fmt.Println("Exiting...")
 	return nil
+}
+
+// startSession tells GitHub that the runner is there. The session of a runner that was killed lives on for a while:
+// its successor waits, as GitHub's runner does.
+func (l *listener) startSession(ctx context.Context) (string, error) {
+	var session struct {
+		ID string `json:"session_id"`
+	}
+	about := map[string]string{"version": version, "os": "Linux", "architecture": architecture}
+	for deadline := time.Now().Add(conflictLimit); ; {
+		err := retry(ctx, time.Minute, func() error {
+			_, err := l.client.sendJSON(ctx, "POST", "/_runner/sessions", about, &session)
+			return err
+		})
+		var refused *statusError
+		if !errors.As(err, &refused) || refused.status != http.StatusConflict || time.Now().After(deadline) {
+			return session.ID, err
+		}
+		logLine("%s Waiting for it to end.", refused.message)
+		select {
+		case <-ctx.Done():
+			return "", ctx.Err()
+		case <-time.After(conflictPause):
+		}
+	}
 }
 
 // gone words the answers that end a runner for good.

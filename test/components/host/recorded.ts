@@ -1,6 +1,12 @@
 import assert from "node:assert/strict";
+import * as pulumi from "@pulumi/pulumi";
 import type { HostEnvironment } from "../../../components/host/host";
-import type { RecordedOptions, RecordedResource } from "../../helpers/mocks";
+import {
+  deploy,
+  type DeployOptions,
+  type RecordedOptions,
+  type RecordedResource,
+} from "../../helpers/mocks";
 
 /** Stand-ins of secrets, to be looked for in everything that was asked of the engine. */
 export const SSH_KEY = "canary-ssh-private-key";
@@ -19,6 +25,36 @@ export const ENVIRONMENT: HostEnvironment = {
 /** What the mocks give as the random text that a host's key is derived from. */
 export function hostKeySecret(host: string): string {
   return `password-of-${host}-host-key`;
+}
+
+interface RegisterRequest {
+  getName(): string;
+  getHooks(): { getBeforeUpdateList(): string[] } | undefined;
+}
+
+/**
+ * `deploy` for programs with hooks, which the SDK's mocks know nothing of: they are taken note of and never run.
+ * @returns the resources, and the names of the hooks that run before an update, by name of the resource.
+ */
+export async function deployWithHooks(program: () => unknown, options?: DeployOptions) {
+  const beforeUpdate: Record<string, string[]> = {};
+  const resources = await deploy(() => {
+    const monitor = pulumi.runtime.getMonitor() as unknown as {
+      registerResourceHook(request: unknown, callback: (error: null) => void): void;
+      registerResource(request: RegisterRequest, callback: unknown): Promise<void>;
+    };
+    // The SDK keeps the first monitor for all its hooks.
+    const prototype = Object.getPrototypeOf(monitor) as typeof monitor;
+    prototype.registerResourceHook = (_request, callback) => callback(null);
+    const register = monitor.registerResource.bind(monitor);
+    monitor.registerResource = (request, callback) => {
+      const hooks = request.getHooks()?.getBeforeUpdateList() ?? [];
+      if (hooks.length > 0) beforeUpdate[request.getName()] = hooks;
+      return register(request, callback);
+    };
+    return program();
+  }, options);
+  return { resources, beforeUpdate };
 }
 
 const DEFAULTS: RecordedOptions = {
@@ -85,12 +121,15 @@ export function secretPlaces(resources: readonly RecordedResource[], secret: str
   return places.sort();
 }
 
-/** Names of everything that `name` waits for when it is made, and that waits for it when it is deleted. */
+/**
+ * Names of everything that `name` waits for when it is made, and that waits for it when it is deleted. The engine
+ * counts a resource's parent among them, so what a component depends on holds for what is in it.
+ */
 export function dependencies(resources: readonly RecordedResource[], name: string): Set<string> {
   const found = new Set<string>();
   const visit = (one: string): void => {
-    for (const resource of resources.filter((other) => other.custom && other.name === one)) {
-      for (const dependency of resource.options.dependsOn) {
+    for (const { parent, options } of resources.filter((other) => other.name === one)) {
+      for (const dependency of [...options.dependsOn, ...(parent === undefined ? [] : [parent])]) {
         if (found.has(dependency)) continue;
         found.add(dependency);
         visit(dependency);

@@ -1,56 +1,29 @@
 import assert from "node:assert/strict";
-import type { AddressInfo } from "node:net";
-import { Server, type ServerChannel, utils } from "ssh2";
+import { createServer, type AddressInfo } from "node:net";
+import type { ServerChannel } from "ssh2";
 import { hostKeyFromSecret } from "../../../components/host/hostKey";
 import { runOverSsh, type SshTarget } from "../../../components/host/ssh";
 import { keyPair } from "../config/settings";
-
-const HOST_KEY = hostKeyFromSecret("the host");
-const LOGIN = keyPair();
+import { HOST_KEY, LOGIN, type SshServer, sshServer } from "./sshServer";
 
 describe("runOverSsh", () => {
-  let server: Server;
+  let server: SshServer;
   let target: SshTarget;
-  let asked: string[];
-  /** What the host does with a command; the tests replace it. */
-  let execute: (channel: ServerChannel, command: string) => void;
+  /** What the host does with a command. */
+  let execute: (channel: ServerChannel) => void;
 
   beforeEach(async () => {
-    asked = [];
-    const allowed = utils.parseKey(LOGIN.publicKey);
-    if (allowed instanceof Error) throw allowed;
-    server = new Server({ hostKeys: [HOST_KEY.privateKey] }, (client) => {
-      client.on("error", () => undefined);
-      client.on("authentication", (context) => {
-        const known =
-          context.method === "publickey" &&
-          context.username === "root" &&
-          context.key.data.equals(allowed.getPublicSSH()) &&
-          (context.signature === undefined ||
-            (context.blob !== undefined &&
-              allowed.verify(context.blob, context.signature, context.hashAlgo) === true));
-        if (known) context.accept();
-        else context.reject(["publickey"]);
-      });
-      client.on("session", (accept) => {
-        accept().on("exec", (acceptExec, _reject, { command }) => {
-          asked.push(command);
-          execute(acceptExec(), command);
-        });
-      });
-    });
-    await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-    const { port } = server.address() as AddressInfo;
+    server = await sshServer((channel) => execute(channel));
     target = {
       host: "127.0.0.1",
-      port,
+      port: server.port,
       privateKey: LOGIN.privateKey,
       hostKey: HOST_KEY.publicKey,
     };
   });
 
-  // Ends when the last connection does: a test that left one open would run into Mocha's time limit here.
-  afterEach((done) => void server.close(() => done()));
+  // A connection that was left open would run into Mocha's time limit here.
+  afterEach(() => server.close());
 
   it("resolves with what the command says on both streams", async () => {
     execute = (channel) => {
@@ -61,13 +34,13 @@ describe("runOverSsh", () => {
     };
     const output = await runOverSsh(target, "say it", 10);
     assert.deepEqual(output.split("\n").sort(), ["", "one", "two"]);
-    assert.deepEqual(asked, ["say it"]);
+    assert.deepEqual(server.asked, ["say it"]);
   });
 
   it("refuses a host that shows another key, and sends it nothing", async () => {
     const other = { ...target, hostKey: hostKeyFromSecret("another host").publicKey };
     await assert.rejects(runOverSsh(other, "say it", 10), /host/i);
-    assert.deepEqual(asked, []);
+    assert.deepEqual(server.asked, []);
   });
 
   it("fails when the host does not know the login", async () => {
@@ -75,15 +48,14 @@ describe("runOverSsh", () => {
       runOverSsh({ ...target, privateKey: keyPair().privateKey }, "say it", 10),
       /authentication/i,
     );
-    assert.deepEqual(asked, []);
+    assert.deepEqual(server.asked, []);
   });
 
   it("fails when nobody listens", async () => {
     const port = await new Promise<number>((resolve) => {
-      const other = new Server({ hostKeys: [HOST_KEY.privateKey] }, () => undefined);
-      other.listen(0, "127.0.0.1", () => {
-        const { port } = other.address() as AddressInfo;
-        other.close(() => resolve(port));
+      const other = createServer().listen(0, "127.0.0.1", () => {
+        const { port: free } = other.address() as AddressInfo;
+        other.close(() => resolve(free));
       });
     });
     await assert.rejects(runOverSsh({ ...target, port }, "say it", 10), /ECONNREFUSED/);
@@ -120,7 +92,10 @@ describe("runOverSsh", () => {
       channel.write("half way");
       channel.destroy();
     };
-    await assert.rejects(runOverSsh(target, "drain", 10), /^Error: it ended with a signal: half way$/);
+    await assert.rejects(
+      runOverSsh(target, "drain", 10),
+      /^Error: it ended with a signal: half way$/,
+    );
   });
 
   it("gives up after the time limit", async () => {

@@ -65,6 +65,7 @@ export function githubFacts(change: Partial<GitHubFacts> = {}): GitHubFacts {
     token: { scopes: ["admin:org", "repo", "workflow"], managesRunners: true },
     serviceToken: { scopes: ["admin:org"], managesRunners: true },
     runnerGroupExists: false,
+    secretsUpdatedAt: new Map(),
     repositories: new Map([["webppt", repository("webppt")]]),
     targets: new Map([
       ["webppt", { branch: "master", branchExists: true, workflowFile: "absent" }],

@@ -28,8 +28,8 @@ type CommandArgs struct {
 	AddPreviousOutputInEnv *bool             `pulumi:"addPreviousOutputInEnv,optional"`
 }
 
-// CommandState is the state of Command. Its outputs depend on the connection, which is secret, so they are
-// secret too.
+// CommandState is the state of Command. As with the published plugin, stdout and stderr are secret only if
+// the program asks for it by additionalSecretOutputs, even where the inputs are secret.
 type CommandState struct {
 	CommandArgs
 	Stdout string `pulumi:"stdout"`

@@ -1,0 +1,159 @@
+import assert from "node:assert/strict";
+import type { PoolSettings } from "../../../components/config/schema";
+import { runnerHostScript } from "../../../components/runnerHost/stack";
+import { RunnerPool } from "../../../components/runnerPool/runnerPool";
+import { only, valueOf } from "../../helpers/mocks";
+import { settingsWith } from "../config/settings";
+import { deployWithHooks, ENVIRONMENT, summarize } from "../host/recorded";
+
+const GROUP = "hcloud:index/placementGroup:PlacementGroup";
+const SERVER = "hcloud:index/server:Server";
+
+function settings(change: Record<string, unknown> = {}): PoolSettings {
+  return settingsWith((raw) => Object.assign(raw.pools.arm64!, change)).pools.arm64!;
+}
+
+async function deployPool(change: Record<string, unknown>) {
+  let pool: RunnerPool | undefined;
+  const { resources } = await deployWithHooks(() => {
+    pool = new RunnerPool("arm64", {
+      environment: ENVIRONMENT,
+      prefix: "dev",
+      pool: "arm64",
+      settings: settings(change),
+      organization: "acme",
+      runnerGroup: { id: "7", name: "arm64" },
+      tokenService: { placement: "dedicated", url: "http://10.0.1.2:3000" },
+    });
+  });
+  const hosts = resources.filter(({ type }) => type === "runner-fleet:index:RunnerHost");
+  return { pool: pool!, resources, hosts: hosts.map(({ name }) => name) };
+}
+
+describe("RunnerPool", () => {
+  it("is one placement group and the hosts in it", async () => {
+    const { pool, resources, hosts } = await deployPool({ count: 2, runnersPerHost: 2 });
+    assert.deepEqual(hosts, ["arm64-1-1", "arm64-1-2"]);
+    const summary = summarize(resources);
+    assert.deepEqual(summary[`${GROUP} arm64-spread-1`], {
+      parent: "arm64",
+      inputs: {
+        name: "dev-arm64-1",
+        type: "spread",
+        labels: { ...ENVIRONMENT.labels, pool: "arm64" },
+      },
+    });
+    const ofHost = (host: string) => [
+      `runner-fleet:index:RunnerHost ${host}`,
+      `runner-fleet:index:Host ${host}`,
+      `random:index/randomPassword:RandomPassword ${host}-host-key`,
+      `${SERVER} ${host}`,
+      `hcloud:index/serverNetwork:ServerNetwork ${host}-network`,
+      `command:remote:Command ${host}-stack`,
+    ];
+    assert.deepEqual(
+      Object.keys(summary).sort(),
+      [
+        "runner-fleet:index:RunnerPool arm64",
+        `${GROUP} arm64-spread-1`,
+        ...ofHost("arm64-1-1"),
+        ...ofHost("arm64-1-2"),
+      ].sort(),
+    );
+    for (const host of hosts) {
+      assert.equal(only(resources, "runner-fleet:index:RunnerHost", host).parent, "arm64");
+    }
+    const summaries = await valueOf(pool.hosts);
+    assert.deepEqual(
+      summaries,
+      hosts.map((host) => ({
+        name: `dev-${host}`,
+        pool: "arm64",
+        // What the provider answers, in the summary of the right host.
+        address: (
+          only(resources, "command:remote:Command", `${host}-stack`).inputs.connection as {
+            host: string;
+          }
+        ).host,
+        privateAddress: undefined,
+        location: "fsn1",
+        serverType: "cax21",
+        runners: [`dev-${host}-1`, `dev-${host}-2`],
+      })),
+    );
+    assert.equal(new Set(summaries.map(({ address }) => address)).size, 2);
+  });
+
+  it("hands its settings to every host", async () => {
+    const { resources } = await deployPool({
+      count: 1,
+      generation: 3,
+      serverType: "cax31",
+      location: "nbg1",
+      runnersPerHost: 3,
+      labels: ["docker", "big"],
+      runnerImage: "example.org/runner:1",
+      dockerSocket: true,
+      drainTimeoutSeconds: 90,
+      cloudInit: { packages: ["htop"], runcmd: ["touch /srv/ready"] },
+    });
+    const { inputs } = only(resources, SERVER);
+    assert.deepEqual(
+      [inputs.name, inputs.serverType, inputs.location],
+      ["dev-arm64-3-1", "cax31", "nbg1"],
+    );
+    assert.match(String(inputs.userData), /"htop"[\s\S]*"touch \/srv\/ready"/);
+    const stack = only(resources, "command:remote:Command").inputs;
+    assert.equal(
+      stack.stdin,
+      runnerHostScript({
+        organization: "acme",
+        hostName: "dev-arm64-3-1",
+        serverType: "cax31",
+        runners: 3,
+        labels: ["docker", "big"],
+        runnerGroup: { id: "7", name: "arm64" },
+        image: "example.org/runner:1",
+        dockerSocket: true,
+        drainTimeoutSeconds: 90,
+        tokenService: { placement: "dedicated", url: "http://10.0.1.2:3000" },
+      }),
+    );
+    assert.equal(stack.delete, "/opt/runner-fleet/bin/drain 90");
+  });
+
+  for (const [count, sizes] of [
+    [1, [1]],
+    [10, [10]],
+    [11, [10, 1]],
+  ] as const) {
+    it(`spreads ${count} over ${sizes.length} placement group(s)`, async () => {
+      const { resources } = await deployPool({ count });
+      const groups = resources.filter(({ type }) => type === GROUP);
+      assert.deepEqual(
+        groups.map(({ name, inputs }) => [name, inputs.name]),
+        sizes.map((_, index) => [`arm64-spread-${index + 1}`, `dev-arm64-${index + 1}`]),
+      );
+      const servers = resources.filter(({ type }) => type === SERVER);
+      for (const [index, size] of sizes.entries()) {
+        const inside = servers.filter(({ options }) =>
+          options.dependsOn.includes(`arm64-spread-${index + 1}`),
+        );
+        assert.equal(inside.length, size);
+        const [id, ...others] = new Set(inside.map(({ inputs }) => inputs.placementGroupId));
+        assert.equal(typeof id, "number");
+        assert.deepEqual(others, []);
+      }
+    });
+  }
+
+  it("asks the same of the first host, whatever the count", async () => {
+    const first = async (count: number) => {
+      const { resources } = await deployPool({ count });
+      const { userData, ...inputs } = only(resources, SERVER, "arm64-1-1").inputs;
+      assert.equal(typeof userData, "string");
+      return { ...inputs, placementGroupId: typeof inputs.placementGroupId };
+    };
+    assert.deepEqual(await first(2), await first(1));
+  });
+});

@@ -1,0 +1,77 @@
+import assert from "node:assert/strict";
+import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { cached, cacheRoot, keyOf, keyOfFolder } from "../../../local-cloud/hosts/cache";
+
+describe("the cache of host images", () => {
+  const before = process.env.XDG_CACHE_HOME;
+  let home: string;
+
+  beforeEach(async () => {
+    home = await mkdtemp(join(tmpdir(), "cache-"));
+    process.env.XDG_CACHE_HOME = home;
+  });
+
+  afterEach(async () => {
+    if (before === undefined) delete process.env.XDG_CACHE_HOME;
+    else process.env.XDG_CACHE_HOME = before;
+    await rm(home, { recursive: true });
+  });
+
+  it("builds once for a key", async () => {
+    let builds = 0;
+    const build = async (folder: string): Promise<void> => {
+      builds++;
+      await writeFile(join(folder, "made"), "content");
+    };
+    const first = await cached("kind", "a", build);
+    assert.equal(await cached("kind", "a", build), first);
+    assert.equal(builds, 1);
+    assert.equal(await readFile(join(first, "made"), "utf8"), "content");
+    assert.notEqual(await cached("kind", "b", build), first);
+    assert.equal(builds, 2);
+  });
+
+  it("keeps nothing of a build that failed", async () => {
+    await assert.rejects(
+      cached("kind", "a", async (folder) => {
+        await writeFile(join(folder, "half"), "");
+        throw new Error("interrupted");
+      }),
+      /interrupted/,
+    );
+    assert.deepEqual(await readdir(cacheRoot()), []);
+  });
+
+  it("gives two who build at once the same folder", async () => {
+    const build = async (folder: string): Promise<void> => {
+      await new Promise((resolve) => setTimeout(resolve, 50));
+      await writeFile(join(folder, "made"), "content");
+    };
+    const [one, two] = await Promise.all([cached("k", "a", build), cached("k", "a", build)]);
+    assert.equal(one, two);
+    assert.deepEqual(await readdir(cacheRoot()), ["k-a"]);
+    assert.equal(await readFile(join(one, "made"), "utf8"), "content");
+  });
+
+  it("makes keys of contents, names and the right to execute", async () => {
+    assert.notEqual(keyOf("ab", "c"), keyOf("a", "bc"));
+    const folder = join(home, "sources");
+    await mkdir(join(folder, "sub"), { recursive: true });
+    const file = join(folder, "sub", "file.sh");
+    const keys: string[] = [];
+    await writeFile(file, "one");
+    keys.push(await keyOfFolder(folder));
+    await writeFile(file, "two");
+    keys.push(await keyOfFolder(folder));
+    await rm(file);
+    await writeFile(file, "two", { mode: 0o755 });
+    keys.push(await keyOfFolder(folder));
+    await writeFile(join(folder, "other.sh"), "");
+    keys.push(await keyOfFolder(folder));
+    assert.equal(new Set(keys).size, 4);
+    await writeFile(join(folder, "agent_test.go"), "");
+    assert.equal(await keyOfFolder(folder), keys[3]);
+  });
+});
