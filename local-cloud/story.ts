@@ -120,7 +120,10 @@ export class Scene {
   async until(what: string, holds: () => boolean, seconds = 30): Promise<void> {
     const deadline = Date.now() + seconds * 1000;
     while (!holds()) {
-      if (Date.now() > deadline) assert.fail(`after ${seconds} s still not: ${what}`);
+      if (Date.now() > deadline) {
+        const runners = JSON.stringify(this.cloud.github.runners(ORGANIZATION), null, 2);
+        assert.fail(`after ${seconds} s still not: ${what}; the runners are ${runners}`);
+      }
       await sleep(50);
     }
   }

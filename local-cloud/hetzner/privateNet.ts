@@ -80,8 +80,8 @@ export function planPrivateNet(
   if (!subnets.some((subnet) => isUsable(network, subnet, address))) throw unavailable(ip);
   const aliasIps = wish.aliasIps ?? [];
   checkAliases(project, network, ip, aliasIps);
-  const serial = project.nextId();
-  const macAddress = [0x86, 0, 0, serial >>> 16, serial >>> 8, serial]
+  // Of the address: a neighbour that knew the last server at it finds the next one at once.
+  const macAddress = [0x86, 0, address >>> 24, address >>> 16, address >>> 8, address]
     .map((byte) => (byte & 255).toString(16).padStart(2, "0"))
     .join(":");
   return { network: network.id, ip, aliasIps, macAddress, attached: false };

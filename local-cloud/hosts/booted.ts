@@ -135,7 +135,8 @@ class BootedHosts implements HostBackend {
     await machine.addInterface({
       name: "eth0",
       bridge: instance.publicBridge,
-      macAddress: macAddressFor(`${instance.name} ${spec.id}`),
+      // Of the address, not of the server: whoever knew the last server at it finds the next one at once.
+      macAddress: macAddressFor(spec.ipv4),
       address: `${spec.ipv4}/24`,
       mtu: 1500,
       routes: [["default", "via", instance.gateway]],
