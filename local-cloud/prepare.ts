@@ -1,9 +1,14 @@
 import { prepareEngine } from "./engine";
-import { missingCapability, prepareHosts } from "./hosts/prepare";
+import { installPackages } from "./hosts/debian";
+import { DEBIAN_PACKAGES, missingCapability, prepareHosts } from "./hosts/prepare";
+
+/** Used by tests alone: scripts are checked, and run, as they would be on a host. */
+const TEST_PACKAGES = ["bash", "jq", "openssh-client", "python3-yaml", "shellcheck"];
 
 /** Makes everything that the local cloud needs on this machine; costs nothing when it is there already. */
 async function prepare(): Promise<void> {
   const log = (line: string) => process.stderr.write(`setup: ${line}\n`);
+  await installPackages([...DEBIAN_PACKAGES, ...TEST_PACKAGES], log);
   await prepareEngine({ log });
   const missing = missingCapability();
   if (missing === undefined) await prepareHosts({ log });

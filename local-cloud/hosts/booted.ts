@@ -9,8 +9,9 @@ import {
   releaseInstance,
   subnetOf,
   type Instance,
+  macAddressFor,
 } from "./instance";
-import { Machine, macAddressFor } from "./machine";
+import { Machine } from "./machine";
 import { instancesFolder, type HostImages } from "./prepare";
 import { limiter, run } from "./run";
 import type {

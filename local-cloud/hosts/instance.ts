@@ -1,3 +1,4 @@
+import { createHash } from "node:crypto";
 import { randomUUID } from "node:crypto";
 import { existsSync, readFileSync } from "node:fs";
 import { link, mkdir, readdir, readFile, rm, rmdir, unlink, writeFile } from "node:fs/promises";
@@ -185,7 +186,9 @@ export async function redirectMetadata(instance: Instance, port: number): Promis
 }
 
 export async function createBridge(instance: Instance, bridge: string): Promise<void> {
-  await run("ip", ["link", "add", bridge, "type", "bridge"]);
+  // An address of its own: otherwise a bridge takes that of a port, and changes it, unknown to all neighbours, when that
+  // port goes.
+  await run("ip", ["link", "add", bridge, "address", macAddressFor(bridge), "type", "bridge"]);
   await capture("sysctl", ["-qw", `net.ipv6.conf.${bridge}.disable_ipv6=1`]);
   await run("ip", ["link", "set", bridge, "up"]);
   // Where bridged frames pass iptables too, those within one bridge are let through.
@@ -290,4 +293,10 @@ async function removeRules({ name }: Instance): Promise<void> {
       await iptables(table, "-X", chain);
     }
   }
+}
+
+/** A locally administered MAC address made from what identifies the interface. */
+export function macAddressFor(identity: string): string {
+  const bytes = createHash("sha256").update(identity).digest().subarray(0, 4);
+  return ["96", "00", ...[...bytes].map((byte) => byte.toString(16).padStart(2, "0"))].join(":");
 }

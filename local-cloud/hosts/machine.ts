@@ -340,9 +340,3 @@ async function initProcess(parent: number): Promise<number | undefined> {
   }
   return undefined;
 }
-
-/** A locally administered MAC address made from what identifies the interface. */
-export function macAddressFor(identity: string): string {
-  const bytes = createHash("sha256").update(identity).digest().subarray(0, 4);
-  return ["96", "00", ...[...bytes].map((byte) => byte.toString(16).padStart(2, "0"))].join(":");
-}
