@@ -124,7 +124,7 @@ async function fleet(): Promise<Record<string, unknown>> {
   );
 
   const runsOn = runsOnValue(settings.runnerGroup.name, settings.pools[routedPool]!.labels);
-  new Routing(
+  const routing = new Routing(
     "routing",
     {
       level: settings.routing.level,
@@ -145,7 +145,8 @@ async function fleet(): Promise<Record<string, unknown>> {
         routing: settings.routing,
         branch: facts.github.targets.get(name)!.branch,
       },
-      organization,
+      // The first push of the file is a first run of it: by then the fleet is there.
+      { ...organization, dependsOn: routing },
     ),
   }));
 

@@ -45,13 +45,18 @@ export interface LocalStack {
 
 export async function openStack(
   cloud: LocalCloud,
-  options: { readonly log?: (line: string) => void } = {},
+  options: {
+    readonly log?: (line: string) => void;
+    /** Variables that differ from the local cloud's own, such as another token. */
+    readonly environment?: Readonly<Record<string, string>>;
+  } = {},
 ): Promise<LocalStack> {
   const engine = await prepareEngine(options);
   const folder = await mkdtemp(join(tmpdir(), "runner-fleet-stack-"));
   const environment = {
     ...engineEnvironment(engine, folder),
     ...cloud.environment,
+    ...options.environment,
     // The CLI knows --event-log only then.
     PULUMI_DEBUG_COMMANDS: "true",
   };

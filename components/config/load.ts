@@ -1,5 +1,6 @@
 import * as pulumi from "@pulumi/pulumi";
 import { type FleetSettings, stackNameProblem, validateSettings } from "./schema";
+import { userError } from "./userError";
 
 /** A stack's settings with every secret as a secret Output, and how to reach the two APIs. */
 export interface FleetConfig {
@@ -38,9 +39,11 @@ export function loadConfig(): FleetConfig {
   const validated = validateSettings(raw, namespace);
   const problems = [
     stackNameProblem(pulumi.getStack()),
-    ...(validated.ok ? [] : validated.problems),
+    ...(validated.ok
+      ? plainTextSecrets(validated.settings, namespace, process.env.PULUMI_CONFIG_SECRET_KEYS)
+      : validated.problems),
   ].filter((problem) => problem !== undefined);
-  if (!validated.ok || problems.length > 0) throw new pulumi.RunError(problems.join("\n"));
+  if (!validated.ok || problems.length > 0) throw userError(problems.join("\n"));
   const { settings } = validated;
 
   const hcloud = new pulumi.Config("hcloud");
@@ -65,6 +68,32 @@ export function loadConfig(): FleetConfig {
       tokenIsConfigured: github.get("token") !== undefined,
     },
   };
+}
+
+/**
+ * Secrets that stand in the stack's file for all to read.
+ * @param secretKeys JSON list of the keys that hold an encrypted value, as the CLI hands it to the program
+ */
+export function plainTextSecrets(
+  settings: FleetSettings,
+  namespace: string,
+  secretKeys: string | undefined,
+): string[] {
+  if (secretKeys === undefined) return [];
+  const encrypted = JSON.parse(secretKeys) as string[];
+  const secrets = [
+    { block: "githubAuth", key: "githubAuth.token" },
+    { block: "ssh", key: "ssh.privateKey" },
+    ...Object.keys(settings.secrets)
+      .slice(0, 1)
+      .map((name) => ({ block: "secrets", key: `secrets.${name}.value` })),
+  ];
+  return secrets
+    .filter(({ block }) => !encrypted.includes(`${namespace}:${block}`))
+    .map(
+      ({ key }) =>
+        `${namespace}:${key}: found in plain text, expected a secret, as \`pulumi config set --secret --path ${key}\` makes it from standard input.`,
+    );
 }
 
 /** Configuration values are JSON where they are structured and bare text where they are not, even if it looks like JSON. */

@@ -60,7 +60,8 @@ export class FleetNetwork extends pulumi.ComponentResource {
     const sshKey = new hcloud.SshKey(
       `${name}-ssh-key`,
       { name: args.prefix, publicKey: args.sshPublicKey, labels },
-      { parent: this },
+      // The name is taken as long as the old key is there.
+      { parent: this, deleteBeforeReplace: true },
     );
 
     this.environment = {

@@ -15,6 +15,7 @@ import {
   readFacts,
   type TokenFacts,
 } from "./facts";
+import { userError } from "../config/userError";
 
 /** Hetzner's limit of user_data, in bytes. */
 export const MAX_USER_DATA_BYTES = 32_768;
@@ -88,7 +89,7 @@ export async function preflight(
   );
   // An obstacle always is a problem; saying so here lets the compiler see that what is returned are facts.
   if (problems.length > 0 || "obstacle" in hetzner || "obstacle" in github) {
-    throw new pulumi.RunError(problems.join("\n"));
+    throw userError(problems.join("\n"));
   }
   await Promise.all(warnings.map((warning) => pulumi.log.warn(warning)));
   return { hetzner, github };
@@ -339,6 +340,12 @@ function checkGitHub(settings: FleetSettings, facts: GitHubFacts, report: Report
         `targets.${key}`,
         `${fullName}, which the owner of the token may only read`,
         "a repository that it may write to",
+      );
+    }
+    if (!repository.private) {
+      report.warning(
+        `targets.${key}`,
+        `${fullName} is public, so its arm64 jobs stay on hosted runners: the runner group takes none from repositories where anybody's pull request could bring its own code to a host`,
       );
     }
     if (organization.plan === "free" && repository.private) {

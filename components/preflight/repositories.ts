@@ -1,12 +1,15 @@
 import type { FleetSettings } from "../config/schema";
-import type { GitHubFacts } from "./facts";
+import type { GitHubFacts, Repository } from "./facts";
 
 export interface RepositorySelection {
   /** Ids of the repositories whose jobs the runner group takes. */
   readonly runnerGroup: readonly number[];
   /** Ids of the repositories that see each secret. */
   readonly secrets: Readonly<Record<string, readonly number[]>>;
-  /** Ids by name of the repositories whose workflows are routed to the fleet. */
+  /**
+   * Ids by name of the repositories whose workflows are routed to the fleet: not the public ones, whose jobs the runner
+   * group refuses, since anybody's pull request could bring its own.
+   */
   readonly routed: Readonly<Record<string, number>>;
 }
 
@@ -15,13 +18,14 @@ export function selectRepositories(
   settings: FleetSettings,
   facts: Pick<GitHubFacts, "repositories">,
 ): RepositorySelection {
-  const idOf = (name: string): number => {
+  const find = (name: string): Repository => {
     const repository = facts.repositories.get(name.toLowerCase());
     if (repository === undefined || repository === "absent") {
       throw new Error(`The repository ${name} was not found.`);
     }
-    return repository.id;
+    return repository;
   };
+  const idOf = (name: string): number => find(name).id;
   const ids = (names: readonly string[]) =>
     [...new Set(names.map(idOf))].sort((one, other) => one - other);
   const ofTargets = Object.entries(settings.targets).map(([key, one]) => one.repository ?? key);
@@ -34,7 +38,11 @@ export function selectRepositories(
       ]),
     ),
     routed: Object.fromEntries(
-      [...new Map(ofTargets.map((name) => [idOf(name), name]))].map(([id, name]) => [name, id]),
+      [
+        ...new Map(
+          ofTargets.filter((name) => find(name).private).map((name) => [idOf(name), name]),
+        ),
+      ].map(([id, name]) => [name, id]),
     ),
   };
 }
