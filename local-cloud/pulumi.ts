@@ -29,13 +29,24 @@ export interface PulumiRun {
   readonly changes: Readonly<Record<string, number>>;
 }
 
+/** A run of pulumi that goes on. */
+export interface RunningPulumi {
+  readonly ended: Promise<PulumiRun>;
+  /** As Ctrl-C: the engine ends what it is at and begins nothing more. */
+  interrupt(): void;
+}
+
+type Command = "preview" | "up" | "refresh" | "destroy";
+
 /** The committed dev stack on a local cloud, in a state folder of its own, driven by the plain CLI. */
 export interface LocalStack {
   readonly environment: Readonly<Record<string, string>>;
   /** Sets values of the stack's configuration by path; `undefined` removes one. */
   configure(changes: Readonly<Record<string, unknown>>): Promise<void>;
   /** Runs `pulumi <command> …` in the project's directory, non-interactively. */
-  run(command: "preview" | "up" | "refresh" | "destroy", ...args: string[]): Promise<PulumiRun>;
+  run(command: Command, ...args: string[]): Promise<PulumiRun>;
+  /** As `run`, without waiting for the end. */
+  start(command: Command, ...args: string[]): RunningPulumi;
   /** The stack's outputs. */
   outputs(): Promise<Record<string, unknown>>;
   /** The state file's text. */
@@ -63,11 +74,39 @@ export async function openStack(
   const configFile = join(folder, "Pulumi.dev.yaml");
   const config = parseDocument(await readFile(join(PROJECT, "Pulumi.dev.yaml"), "utf8"));
   await writeFile(configFile, config.toString());
-  const pulumi = (args: string[]) => run("pulumi", args, { cwd: PROJECT, env: environment });
+  const pulumi = (args: string[], interrupt?: AbortSignal) =>
+    run("pulumi", args, { cwd: PROJECT, env: environment, interrupt });
   const created = await pulumi(["stack", "init", "dev"]);
   if (created.code !== 0) throw new Error(`pulumi stack init: ${created.stderr}`);
 
   let runs = 0;
+  const execute = async (
+    command: Command,
+    args: readonly string[],
+    interrupt?: AbortSignal,
+  ): Promise<PulumiRun> => {
+    runs += 1;
+    const events = join(folder, `events-${runs}.jsonl`);
+    const confirmed = command === "preview" ? [] : ["--yes", "--skip-preview"];
+    const started = performance.now();
+    const { code, stdout, stderr } = await pulumi(
+      [
+        command,
+        "--non-interactive",
+        ...confirmed,
+        "--stack=dev",
+        `--config-file=${configFile}`,
+        `--event-log=${events}`,
+        ...args,
+      ],
+      interrupt,
+    );
+    const seconds = (performance.now() - started) / 1000;
+    const steps = await readSteps(events);
+    const changes: Record<string, number> = {};
+    for (const { op } of steps) changes[op] = (changes[op] ?? 0) + 1;
+    return { code: code ?? 1, output: stdout + stderr, seconds, steps, changes };
+  };
   return {
     environment,
     configure: async (changes) => {
@@ -79,25 +118,13 @@ export async function openStack(
       }
       await writeFile(configFile, config.toString());
     },
-    run: async (command, ...args) => {
-      runs += 1;
-      const events = join(folder, `events-${runs}.jsonl`);
-      const confirmed = command === "preview" ? [] : ["--yes", "--skip-preview"];
-      const started = performance.now();
-      const { code, stdout, stderr } = await pulumi([
-        command,
-        "--non-interactive",
-        ...confirmed,
-        "--stack=dev",
-        `--config-file=${configFile}`,
-        `--event-log=${events}`,
-        ...args,
-      ]);
-      const seconds = (performance.now() - started) / 1000;
-      const steps = await readSteps(events);
-      const changes: Record<string, number> = {};
-      for (const { op } of steps) changes[op] = (changes[op] ?? 0) + 1;
-      return { code: code ?? 1, output: stdout + stderr, seconds, steps, changes };
+    run: (command, ...args) => execute(command, args),
+    start: (command, ...args) => {
+      const interruption = new AbortController();
+      return {
+        ended: execute(command, args, interruption.signal),
+        interrupt: () => interruption.abort(),
+      };
     },
     outputs: async () => {
       const { code, stdout, stderr } = await pulumi(["stack", "output", "--json", "--stack=dev"]);

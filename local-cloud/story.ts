@@ -34,7 +34,7 @@ const WORKFLOW = ".github/workflows/image.yml";
 const VARIABLE = "ARM64_RUNS_ON";
 
 /** Builds an image from nothing with the Docker that the job finds, as an image workflow's arm64 leg does. */
-const BUILD_SCRIPT = [
+export const BUILD_SCRIPT = [
   "mkdir context && cd context",
   "printf 'FROM scratch\\nCOPY greeting /greeting\\n' >Dockerfile",
   "date +%s%N >greeting",
@@ -342,7 +342,7 @@ export const PHASES: readonly Phase[] = [
     title:
       "destroy while a job runs: routing goes first, new jobs fall back, the running one finishes",
     run: async (scene) => {
-      const { github, hetzner, traffic } = scene.cloud;
+      const { github, traffic } = scene.cloud;
       const running = scene.arm64Job("sleep 6");
       await scene.until("the job runs", () => github.jobs.get(running.id).status === "in_progress");
       const from = traffic.requests.length;
@@ -361,8 +361,7 @@ export const PHASES: readonly Phase[] = [
       const variable = deletions.indexOf(`/orgs/${ORGANIZATION}/actions/variables/${VARIABLE}`);
       const server = deletions.findIndex((path) => path.startsWith("/servers/"));
       assert.ok(variable >= 0 && variable < server, "the variable is deleted before any server");
-      assert.deepEqual(nonZero(hetzner.leftovers()), {});
-      assert.deepEqual(nonZero(github.leftovers(ORGANIZATION)), {});
+      expectNothingLeft(scene);
       for (const repository of ["webppt", "hello"]) {
         const file = github.repository(`${ORGANIZATION}/${repository}`).file(WORKFLOW);
         assert.ok(file !== undefined, "the workflow stays: it works on the fallback");
@@ -374,14 +373,22 @@ export const PHASES: readonly Phase[] = [
   },
 ];
 
-async function expectOnline(scene: Scene, runners: readonly string[]): Promise<void> {
+/** Waits until these runners are online and no others; names in order. */
+export async function expectOnline(scene: Scene, runners: readonly string[]): Promise<void> {
   await scene.until(
     `online are ${runners.join(", ")} and no other`,
     () => scene.online().join() === runners.join(),
   );
 }
 
-async function finishedWell(scene: Scene, job: Job): Promise<Job> {
+/** What a destroyed fleet leaves on either side: nothing. */
+export function expectNothingLeft({ cloud: { hetzner, github } }: Scene): void {
+  assert.deepEqual(nonZero(hetzner.leftovers()), {});
+  assert.deepEqual(nonZero(github.leftovers(ORGANIZATION)), {});
+}
+
+/** Waits for a job, which has to succeed. */
+export async function finishedWell(scene: Scene, job: Job): Promise<Job> {
   const done = await scene.finished(job);
   assert.equal(done.conclusion, "success", `${done.name} on ${done.runner}: ${done.log}`);
   return done;

@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
-import { createServer, type Server } from "node:http";
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { createServer as createSecureServer } from "node:https";
 import type { AddressInfo } from "node:net";
 import { getRequestListener } from "@hono/node-server";
 import type { Context, MiddlewareHandler } from "hono";
@@ -51,18 +52,26 @@ function parseJson(text: string): unknown {
 }
 
 export interface Listening {
+  /** Without a slash at the end. */
   readonly url: string;
   readonly port: number;
   close(): Promise<void>;
 }
 
-/** Serves a web-standard handler over HTTP on `port` (0 = any free one) of the loopback address. */
+export interface ListenOptions {
+  /** Default 0: any free one. */
+  readonly port?: number;
+  /** Certificate and key, both PEM, of `localhost`: HTTPS instead of HTTP. */
+  readonly tls?: { readonly cert: string; readonly key: string };
+}
+
+/** Serves a web-standard handler on the loopback address. Rejects in one sentence when the port cannot be had. */
 export async function listen(
   fetch: (request: Request) => Response | Promise<Response>,
-  port = 0,
+  { port = 0, tls }: ListenOptions = {},
 ): Promise<Listening> {
   const listener = getRequestListener(async (request) => fetch(request));
-  const server: Server = createServer((incoming, outgoing) => {
+  const handle = (incoming: IncomingMessage, outgoing: ServerResponse): void => {
     const writeHead = outgoing.writeHead.bind(outgoing);
     outgoing.writeHead = (status: number, ...rest: []) => {
       if (status === 599) {
@@ -72,15 +81,18 @@ export async function listen(
       return writeHead(status, ...rest);
     };
     void listener(incoming, outgoing);
-  });
+  };
+  const server: Server = tls ? createSecureServer(tls, handle) : createServer(handle);
   server.keepAliveTimeout = 60_000;
   await new Promise<void>((resolve, reject) => {
-    server.once("error", reject);
+    server.once("error", ({ message }) =>
+      reject(new Error(`the local cloud cannot listen on 127.0.0.1: ${message}`)),
+    );
     server.listen(port, "127.0.0.1", resolve);
   });
   const address = server.address() as AddressInfo;
   return {
-    url: `http://127.0.0.1:${address.port}`,
+    url: `${tls ? "https://localhost" : "http://127.0.0.1"}:${address.port}`,
     port: address.port,
     close: () =>
       new Promise((resolve) => {

@@ -1,11 +1,14 @@
 import { spawn } from "node:child_process";
 import { setPriority } from "node:os";
+import { endWhenInterrupted, ownGroup } from "../core/interruption";
 
 export interface RunOptions {
   cwd?: string;
   env?: NodeJS.ProcessEnv;
   /** Milliseconds until the program is ended; no limit if absent. */
   timeout?: number;
+  /** Sends SIGINT when it fires, as Ctrl-C does. */
+  interrupt?: AbortSignal;
   /** Leaves the processor to others, for long work. */
   nice?: boolean;
 }
@@ -20,7 +23,7 @@ export interface RunResult {
 /** Below every interactive process, above idle work. */
 const NICENESS = 5;
 
-/** Runs a program to its end and collects what it prints. Never rejects. */
+/** Runs a program to its end and collects what it prints. Rejects only when the work was interrupted. */
 export function run(program: string, args: string[], options: RunOptions = {}): Promise<RunResult> {
   return new Promise((resolve) => {
     const child = spawn(program, args, {
@@ -28,7 +31,10 @@ export function run(program: string, args: string[], options: RunOptions = {}): 
       env: options.env,
       timeout: options.timeout,
       stdio: ["ignore", "pipe", "pipe"],
+      detached: ownGroup(),
     });
+    endWhenInterrupted(child);
+    options.interrupt?.addEventListener("abort", () => child.kill("SIGINT"), { once: true });
     let stdout = "";
     let stderr = "";
     child.stdout.setEncoding("utf8").on("data", (text: string) => (stdout += text));

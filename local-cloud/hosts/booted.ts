@@ -77,6 +77,7 @@ class BootedHosts implements HostBackend {
   private readonly bridging = limiter(1);
   private nextOrdinal = 1;
   private nextBridge = 0;
+  private closing = false;
   private closeGateway: () => Promise<void> = () => Promise.resolve();
 
   constructor(
@@ -110,6 +111,7 @@ class BootedHosts implements HostBackend {
   }
 
   async create(spec: HostSpec): Promise<void> {
+    if (this.closing) throw new Error("no host can be made any more: all of them are being removed");
     if (this.hosts.has(spec.id)) throw new Error(`host ${spec.id} exists already`);
     if (!this.reserved.has(spec.ipv4)) {
       throw new Error(`host ${spec.id} has address ${spec.ipv4}, expected one from reserveAddress`);
@@ -284,9 +286,16 @@ class BootedHosts implements HostBackend {
   }
 
   async close(): Promise<void> {
-    await this.closeGateway();
-    await Promise.all([...this.hosts.keys()].map((id) => this.delete(id)));
-    await releaseInstance(this.instance);
+    this.closing = true;
+    try {
+      await this.closeGateway();
+      // One that cannot be removed keeps none of the others.
+      const ended = await Promise.allSettled([...this.hosts.keys()].map((id) => this.delete(id)));
+      const failed = ended.find((one) => one.status === "rejected");
+      if (failed !== undefined) throw failed.reason;
+    } finally {
+      await releaseInstance(this.instance);
+    }
   }
 
   private find(id: number): Host {

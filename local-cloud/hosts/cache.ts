@@ -2,6 +2,7 @@ import { createHash } from "node:crypto";
 import { mkdir, mkdtemp, readdir, readFile, rename, stat, writeFile } from "node:fs/promises";
 import { homedir } from "node:os";
 import { join, relative } from "node:path";
+import { uninterrupted } from "../core/interruption";
 import { unmountBelow } from "./instance";
 import { removeFolder } from "./run";
 
@@ -68,9 +69,11 @@ export async function cached(
 }
 
 /** The tool that makes root file systems mounts /proc, /sys and /dev there; if it is killed, they stay. */
-async function discard(folder: string): Promise<void> {
-  await unmountBelow(folder);
-  await removeFolder(folder);
+function discard(folder: string): Promise<void> {
+  return uninterrupted(async () => {
+    await unmountBelow(folder);
+    await removeFolder(folder);
+  });
 }
 
 async function removeStale(root: string): Promise<void> {

@@ -2,6 +2,7 @@ import { createHash, randomUUID } from "node:crypto";
 import { existsSync, readFileSync } from "node:fs";
 import { link, mkdir, readdir, readFile, rm, rmdir, unlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { uninterrupted } from "../core/interruption";
 import { capture, removeFolder, run, until } from "./run";
 
 /**
@@ -71,9 +72,11 @@ export async function claimInstance(parent: string): Promise<Instance> {
 }
 
 /** Removes everything of the instance, hosts that still run included, then gives its number back. */
-export async function releaseInstance(instance: Instance): Promise<void> {
-  await destroy(instance);
-  await unlink(join(CLAIMS, `${instance.index}.json`)).catch(() => undefined);
+export function releaseInstance(instance: Instance): Promise<void> {
+  return uninterrupted(async () => {
+    await destroy(instance);
+    await unlink(join(CLAIMS, `${instance.index}.json`)).catch(() => undefined);
+  });
 }
 
 async function subnetInUse(index: number): Promise<boolean> {

@@ -1,4 +1,5 @@
 import { spawn } from "node:child_process";
+import { endWhenInterrupted, ownGroup } from "../core/interruption";
 import type { ExecResult } from "./types";
 
 export interface RunOptions {
@@ -21,7 +22,9 @@ export function capture(
       env: options.env,
       timeout: options.timeoutMs ?? 60_000,
       killSignal: "SIGKILL",
+      detached: ownGroup(),
     });
+    endWhenInterrupted(child);
     const stdout: Buffer[] = [];
     const stderr: Buffer[] = [];
     child.stdout.on("data", (chunk: Buffer) => stdout.push(chunk));
