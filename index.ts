@@ -41,6 +41,8 @@ async function fleet(): Promise<Record<string, unknown>> {
       token: secretOrUndefined(config.github.token),
       baseUrl: config.github.endpoint,
       writeDelayMs: config.github.writeDelayMs,
+      // The default and 429: the provider waits as told only when GitHub says 403 for "too fast".
+      retryableErrors: [429, 500, 502, 503, 504],
     }),
   };
 

@@ -1,4 +1,5 @@
-import { listen } from "./core/serve";
+import { uninterrupted } from "./core/interruption";
+import { listen, type Listening } from "./core/serve";
 import { Traffic } from "./core/traffic";
 import { createGitHub, type GitHub } from "./github";
 import { createHetzner, type Hetzner } from "./hetzner";
@@ -22,7 +23,7 @@ export interface LocalCloud {
   readonly traffic: Traffic;
   /** Organization that the tokens belong to. */
   readonly organization: string;
-  /** Variables that lead clients here: Pulumi's providers, hcloud, gh, Octokit. */
+  /** Variables that lead clients here over plain HTTP: Pulumi's providers, hcloud, Octokit. `clients.ts` has those of others. */
   readonly environment: Readonly<Record<string, string>>;
   /** Both sides as new, hosts gone, log and faults empty. */
   reset(): Promise<void>;
@@ -41,8 +42,27 @@ export async function startLocalCloud(options: LocalCloudOptions = {}): Promise<
     metadata: (id, path) => hetzner.metadata(id, path),
   });
   const hetzner = createHetzner({ traffic, hosts });
-  const hetznerApi = await listen((request) => hetzner.fetch(request));
-  const githubApi = await listen((request) => github.fetch(request));
+  const listening: Listening[] = [];
+  const close = async () => {
+    await Promise.all(listening.map((one) => one.close()));
+    try {
+      await github.close();
+    } finally {
+      await hosts.close();
+    }
+  };
+  const serve = async (side: Hetzner | GitHub): Promise<string> => {
+    const one = await listen((request) => side.fetch(request));
+    listening.push(one);
+    return one.url;
+  };
+  let urls: { readonly hetzner: string; readonly github: string };
+  try {
+    urls = { hetzner: await serve(hetzner), github: await serve(github) };
+  } catch (error) {
+    await uninterrupted(close);
+    throw error;
+  }
 
   return {
     hetzner,
@@ -51,9 +71,9 @@ export async function startLocalCloud(options: LocalCloudOptions = {}): Promise<
     traffic,
     organization: "acme",
     environment: {
-      HCLOUD_ENDPOINT: `${hetznerApi.url}/v1`,
+      HCLOUD_ENDPOINT: `${urls.hetzner}/v1`,
       HCLOUD_TOKEN: hetzner.token,
-      GITHUB_BASE_URL: `${githubApi.url}/`,
+      GITHUB_BASE_URL: `${urls.github}/`,
       GITHUB_TOKEN: github.tokens.admin,
       LOCAL_CLOUD_ORGANIZATION: "acme",
     },
@@ -62,11 +82,7 @@ export async function startLocalCloud(options: LocalCloudOptions = {}): Promise<
       await github.reset();
       traffic.reset();
     },
-    close: async () => {
-      await Promise.all([hetznerApi.close(), githubApi.close()]);
-      await github.close();
-      await hosts.close();
-    },
+    close: () => uninterrupted(close),
   };
 }
 

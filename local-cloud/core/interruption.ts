@@ -17,6 +17,11 @@ export function uninterrupted<T>(task: () => Promise<T>): Promise<T> {
   return running.getStore() === undefined ? task() : running.run({ signal: undefined }, task);
 }
 
+/** Aborted when the work that asks is interrupted; never aborted where nothing interrupts. */
+export function interruption(): AbortSignal {
+  return running.getStore()?.signal ?? new AbortController().signal;
+}
+
 /** Whether programs get a process group of their own. Throws when no more may start. */
 export function ownGroup(): boolean {
   const store = running.getStore();

@@ -5,6 +5,7 @@ import path from "node:path";
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import type { ReadableStream } from "node:stream/web";
+import { interruption } from "../core/interruption";
 import { cachedEngine, storeEngine } from "./cache";
 import { lastWords, run } from "./run";
 import { CLI_VERSION, PLUGIN_NAMES, PLUGIN_VERSIONS, pluginFolder } from "./versions";
@@ -52,7 +53,11 @@ async function downloadCli(folder: string, log: Log): Promise<void> {
     ANSWER_TIMEOUT,
   );
   const response = await fetch(url, {
-    signal: AbortSignal.any([controller.signal, AbortSignal.timeout(TRANSFER_TIMEOUT)]),
+    signal: AbortSignal.any([
+      controller.signal,
+      interruption(),
+      AbortSignal.timeout(TRANSFER_TIMEOUT),
+    ]),
   }).finally(() => clearTimeout(timer));
   if (!response.ok || !response.body) {
     throw new Error(`${url} answered ${response.status}`);

@@ -132,7 +132,8 @@ describe("a fault leaves nothing lost, on the real engine and real providers", f
         path: /^\/servers\/\d+$/,
         effect: { kind: "drop" },
       });
-      await scene.pulumi("up");
+      const run = await scene.pulumi("up");
+      console.log(run.seconds, cloud.traffic.requests.filter(r=>r.status>=400).map(r=>`${r.side} ${r.method} ${r.path} ${r.status}`));
       assert.equal(
         cloud.github.secretValue(cloud.organization, "REGISTRY_PASSWORD"),
         "local-cloud-registry-password",

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import * as pulumi from "@pulumi/pulumi";
-import { type FleetConfig, loadConfig } from "../../../components/config/load";
+import { type FleetConfig, loadConfig, plainTextSecrets } from "../../../components/config/load";
 import { deploy, valueOf } from "../../helpers/mocks";
-import { rawSettings } from "./settings";
+import { rawSettings, settingsWith } from "./settings";
 
 const VARIABLES = ["HCLOUD_TOKEN", "HCLOUD_ENDPOINT", "GITHUB_TOKEN", "GITHUB_BASE_URL"];
 
@@ -107,5 +107,37 @@ describe("loadConfig", () => {
       );
       return true;
     });
+  });
+});
+
+describe("plainTextSecrets", () => {
+  const settings = settingsWith((raw) => (raw.secrets = { PASSWORD: { value: "hush" } }));
+  const keys = ["githubAuth", "ssh", "secrets"].map((block) => `fleet:${block}`);
+
+  it("finds none where every block holds an encrypted value", () => {
+    assert.deepEqual(plainTextSecrets(settings, "fleet", JSON.stringify(keys)), []);
+  });
+
+  it("says nothing where the CLI does not tell", () => {
+    assert.deepEqual(plainTextSecrets(settings, "fleet", undefined), []);
+  });
+
+  for (const [block, key] of [
+    ["githubAuth", "githubAuth.token"],
+    ["ssh", "ssh.privateKey"],
+    ["secrets", "secrets.PASSWORD.value"],
+  ] as const) {
+    it(`names ${key}, and not what it is`, () => {
+      const others = keys.filter((one) => one !== `fleet:${block}`);
+      assert.deepEqual(plainTextSecrets(settings, "fleet", JSON.stringify(others)), [
+        `fleet:${key}: found in plain text, expected a secret, as \`pulumi config set --secret --path ${key}\` makes it from standard input.`,
+      ]);
+    });
+  }
+
+  it("needs none for secrets that are not there", () => {
+    const without = settingsWith((raw) => (raw.secrets = {}));
+    const others = keys.filter((one) => one !== "fleet:secrets");
+    assert.deepEqual(plainTextSecrets(without, "fleet", JSON.stringify(others)), []);
   });
 });

@@ -144,7 +144,7 @@ const refused: Record<string, [change: (raw: Raw) => void, ...problems: string[]
   ],
   "a fallback that is no label": [
     (raw) => (raw.routing = { hostedFallback: "ubuntu latest" }),
-    'fleet:routing.hostedFallback: found "ubuntu latest", expected a runner label of letters, digits, dots, underscores and hyphens.',
+    'fleet:routing.hostedFallback: found "ubuntu latest", expected a name of 1 to 100 letters, digits, dots, underscores and hyphens.',
   ],
 
   "no pools": [
@@ -195,7 +195,7 @@ const refused: Record<string, [change: (raw: Raw) => void, ...problems: string[]
   ],
   "a label with a comma": [
     (raw) => (arm64(raw).labels = ["docker", "a,b"]),
-    'fleet:pools.arm64.labels.1: found "a,b", expected a runner label of letters, digits, dots, underscores and hyphens.',
+    'fleet:pools.arm64.labels.1: found "a,b", expected a name of 1 to 100 letters, digits, dots, underscores and hyphens.',
   ],
   "generation 0": [
     (raw) => (arm64(raw).generation = 0),

@@ -58,6 +58,7 @@ describe("FleetNetwork", () => {
       "hcloud:index/sshKey:SshKey network-ssh-key": {
         parent: "network",
         inputs: { name: "dev", publicKey: "ssh-ed25519 AAAA", labels: LABELS },
+        options: { deleteBeforeReplace: true },
       },
     });
     assert.deepEqual(secretPlaces(resources, SSH_KEY), []);

@@ -477,8 +477,14 @@ const cases: Record<string, Case> = {
       "fleet:targets.webppt.registry.passwordSecret: on GitHub's Free plan secrets of the organization do not reach the private repository acme/webppt; it needs a secret of its own.",
     ],
   },
-  "a public repository on the Free plan": {
-    github: githubFacts({ organization: { kind: "organization", plan: "free" } }),
+  "a public repository": {
+    github: githubFacts({
+      organization: { kind: "organization", plan: "free" },
+      repositories: new Map([["webppt", repository("webppt", { private: false })]]),
+    }),
+    warnings: [
+      "fleet:targets.webppt: acme/webppt is public, so its arm64 jobs stay on hosted runners: the runner group takes none from repositories where anybody's pull request could bring its own code to a host.",
+    ],
   },
   "a private repository on the Free plan with a variable of its own": {
     settings: set("routing.level", "repository"),

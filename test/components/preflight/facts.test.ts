@@ -103,6 +103,7 @@ function githubAnswers(base = GITHUB): Record<string, FakeAnswer | readonly Fake
 }
 
 const runnerGroups = `${GITHUB}/orgs/acme/actions/runner-groups?per_page=100&page=1`;
+const secrets = `${GITHUB}/orgs/acme/actions/secrets?per_page=100&page=1`;
 const contents = `${GITHUB}/repos/acme/webppt/contents/.github/workflows/image.yml?ref=master`;
 
 /** Reads with both APIs answering as above, but for `answers`; waits are recorded, not waited for. */
@@ -167,6 +168,7 @@ describe("readFacts", () => {
       token,
       serviceToken: token,
       runnerGroupExists: false,
+      secretsUpdatedAt: new Map(),
       repositories: new Map([
         [
           "webppt",
@@ -362,6 +364,48 @@ describe("readFacts", () => {
     });
   });
 
+  describe("secrets", () => {
+    const withSecret = () =>
+      configWith(settingsWith((raw) => (raw.secrets = { PASSWORD: { value: "hush" } })));
+
+    it("are told with the time of their last change, by name in upper case", async () => {
+      const { findings } = await read(
+        {
+          [secrets]: {
+            body: { secrets: [{ name: "Password", updated_at: "2026-01-02T03:04:05Z" }] },
+          },
+        },
+        withSecret(),
+      );
+      assert.deepEqual(
+        github(findings).secretsUpdatedAt,
+        new Map([["PASSWORD", "2026-01-02T03:04:05Z"]]),
+      );
+    });
+
+    it("may fill more than one page", async () => {
+      const many = Array.from({ length: 100 }, (_, index) => ({
+        name: `S${index}`,
+        updated_at: "2026-01-02T03:04:05Z",
+      }));
+      const { findings } = await read(
+        {
+          [secrets]: { body: { secrets: many } },
+          [secrets.replace(/page=1$/, "page=2")]: {
+            body: { secrets: [{ name: "LAST", updated_at: "2026-01-02T03:04:06Z" }] },
+          },
+        },
+        withSecret(),
+      );
+      assert.equal(github(findings).secretsUpdatedAt.size, 101);
+    });
+
+    it("are none for a token that may not see them", async () => {
+      const { findings } = await read({ [secrets]: { status: 403 } }, withSecret());
+      assert.deepEqual(github(findings).secretsUpdatedAt, new Map());
+    });
+  });
+
   describe("repositories", () => {
     it("are read once each, whatever names them", async () => {
       const settings = settingsWith((raw) => {
@@ -373,6 +417,7 @@ describe("readFacts", () => {
         {
           [`${GITHUB}/repos/acme/other`]: { body: { ...other, default_branch: "main" } },
           [`${GITHUB}/repos/acme/gone`]: { status: 404 },
+          [secrets]: { body: { total_count: 0, secrets: [] } },
         },
         configWith(settings),
       );

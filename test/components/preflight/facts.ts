@@ -51,7 +51,7 @@ export function repository(name: string, change: Partial<Repository> = {}): Repo
   return {
     id: 7,
     fullName: `acme/${name}`,
-    private: false,
+    private: true,
     archived: false,
     defaultBranch: "master",
     writable: true,

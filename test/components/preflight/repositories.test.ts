@@ -10,6 +10,7 @@ const facts = {
     ["webppt", repository("webppt", { id: 30 })],
     ["slides", repository("slides", { id: 4 })],
     ["other", repository("other", { id: 200 })],
+    ["site", repository("site", { id: 5, private: false })],
     ["gone", "absent"],
   ]),
 };
@@ -40,6 +41,13 @@ describe("selectRepositories", () => {
     assert.deepEqual(runnerGroup, [30, 200]);
     assert.deepEqual(secrets, { PASSWORD: [200] });
     assert.deepEqual(Object.values(routed), [30]);
+  });
+
+  it("routes no public repository", () => {
+    const settings = settingsWith((raw) => (raw.targets = { site: { image }, webppt: { image } }));
+    const { runnerGroup, routed } = selectRepositories(settings, facts);
+    assert.deepEqual(runnerGroup, [5, 30]);
+    assert.deepEqual(routed, { webppt: 30 });
   });
 
   it("selects none without targets", () => {
