@@ -9,6 +9,7 @@ import { recordedSecrets, rewrittenSecrets } from "./components/githubOrg/record
 import { Routing } from "./components/githubOrg/routing";
 import { runsOnValue } from "./components/githubOrg/runsOn";
 import { userDataSizes } from "./components/host/cloudInit";
+import { stackLabels } from "./components/host/labels";
 import { ImageWorkflow } from "./components/imageWorkflow/imageWorkflow";
 import { preflight } from "./components/preflight/check";
 import { githubBase } from "./components/preflight/facts";
@@ -55,7 +56,8 @@ async function fleet(): Promise<Record<string, unknown>> {
       sshPrivateKey: config.sshPrivateKey,
       sshPort: settings.ssh.port,
       allowedCidrs: settings.ssh.allowedCidrs,
-      labels: { "managed-by": "runner-fleet", stack: prefix },
+      labels: stackLabels(prefix),
+      servers: facts.hetzner.servers,
     },
     hetzner,
   );

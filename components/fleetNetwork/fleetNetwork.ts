@@ -1,6 +1,6 @@
 import * as hcloud from "@pulumi/hcloud";
 import * as pulumi from "@pulumi/pulumi";
-import type { HostEnvironment } from "../host/host";
+import type { HostEnvironment, ServerState } from "../host/host";
 
 export interface FleetNetworkArgs {
   /** Prefix of the names in the Hetzner project. */
@@ -15,6 +15,8 @@ export interface FleetNetworkArgs {
   /** Ranges that may reach SSH; everything else that is not an answer is dropped by the cloud's firewall. */
   readonly allowedCidrs: readonly string[];
   readonly labels: Readonly<Record<string, string>>;
+  /** How the stack's servers were found, by name of the host. */
+  readonly servers: ReadonlyMap<string, ServerState>;
 }
 
 /** What hosts share: a private network with one subnet, a firewall that opens SSH alone, and the SSH key. */
@@ -72,6 +74,7 @@ export class FleetNetwork extends pulumi.ComponentResource {
       sshPort: args.sshPort,
       sshPrivateKey: args.sshPrivateKey,
       labels,
+      servers: args.servers,
     };
     this.registerOutputs({});
   }

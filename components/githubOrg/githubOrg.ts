@@ -1,7 +1,7 @@
 import * as command from "@pulumi/command";
 import * as github from "@pulumi/github";
 import * as pulumi from "@pulumi/pulumi";
-import { epoch } from "./epoch";
+import { epoch } from "../epoch/epoch";
 
 export interface GithubOrgArgs {
   readonly runnerGroup: {

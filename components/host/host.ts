@@ -2,6 +2,7 @@ import * as command from "@pulumi/command";
 import * as hcloud from "@pulumi/hcloud";
 import * as pulumi from "@pulumi/pulumi";
 import * as random from "@pulumi/random";
+import { epoch } from "../epoch/epoch";
 import { renderCloudInit } from "./cloudInit";
 import { hostKeyFromSecret } from "./hostKey";
 import { runOverSsh } from "./ssh";
@@ -20,6 +21,15 @@ export interface HostEnvironment {
   readonly sshPrivateKey: pulumi.Input<string>;
   /** Labels on every resource in the Hetzner project. */
   readonly labels: Readonly<Record<string, string>>;
+  /** What there is before this run, by name of the host. */
+  readonly servers: ReadonlyMap<string, ServerState>;
+}
+
+/** How a server was found. */
+export interface ServerState {
+  readonly off: boolean;
+  /** In a private network, which a server joins once it has been made. */
+  readonly attached: boolean;
 }
 
 export interface HostArgs {
@@ -73,6 +83,9 @@ export class Host extends pulumi.ComponentResource {
         runcmd: args.runcmd ?? [],
       }),
     );
+    const found = environment.servers.get(name);
+    // Ordered, but never made: Hetzner has a record of it, which the provider takes for the server from then on.
+    const stillborn = found !== undefined && found.off && !found.attached;
     // A public key is no secret, but it is derived from one.
     const pinned = pulumi.unsecret(hostKey.apply((key) => key.publicKey));
 
@@ -95,10 +108,12 @@ export class Host extends pulumi.ComponentResource {
       {
         parent: this,
         ignoreChanges: ["userData", "image", "location", "sshKeys"],
+        replacementTrigger: epoch(`${name}-epoch`, stillborn, { parent: this }),
         // Server names are unique in a project, so the old one has to go first.
         deleteBeforeReplace: true,
         hooks:
-          args.drain === undefined
+          // What is off runs no job and hears no SSH, as after a rescale that failed half-way.
+          args.drain === undefined || found?.off === true
             ? undefined
             : {
                 beforeUpdate: [

@@ -3,6 +3,7 @@ import { utils } from "ssh2";
 import { cidrSize, containsCidr, parseCidr } from "../config/cidr";
 import type { FleetConfig } from "../config/load";
 import type { FleetSettings } from "../config/schema";
+import { placeHosts } from "../runnerPool/placement";
 import { plannedServers, tokenServiceLocation } from "../pricing/plannedServers";
 import type { ApiOptions } from "./api";
 import {
@@ -191,6 +192,7 @@ function checkHetzner(settings: FleetSettings, facts: HetznerFacts, report: Repo
   for (const [name, pool] of Object.entries(settings.pools)) {
     checkLocation(`pools.${name}.location`, pool.location, zones.includes(zone) ? zone : undefined);
     checkServerType(`pools.${name}.serverType`, pool.serverType, pool.location);
+    for (const { key } of placeHosts("", name, pool)) checkServer(`pools.${name}`, key, pool);
   }
   const { placement, serverType, location } = settings.tokenService;
   if (placement === "dedicated") {
@@ -198,6 +200,27 @@ function checkHetzner(settings: FleetSettings, facts: HetznerFacts, report: Repo
       checkLocation("tokenService.location", location, zones.includes(zone) ? zone : undefined);
     }
     checkServerType("tokenService.serverType", serverType, tokenServiceLocation(settings));
+    checkServer("tokenService", "token-service", settings.tokenService);
+  }
+
+  /** A server is powered off before its type changes: without stock it would stay off. */
+  function checkServer(key: string, name: string, wanted: { readonly serverType: string }): void {
+    const server = facts.servers.get(name);
+    if (server === undefined || !server.attached) return;
+    const { location } = server;
+    const offer = facts.serverTypes.get(wanted.serverType)?.locations.get(location);
+    if (server.serverType !== wanted.serverType && offer?.available === false) {
+      report.problem(
+        `${key}.serverType`,
+        `${quote(wanted.serverType)}, which is out of stock in ${location}`,
+        `${server.serverType}, which server ${name} has, until it can be changed`,
+      );
+    } else if (server.off && server.serverType === wanted.serverType) {
+      report.warning(
+        key,
+        `server ${name} is powered off, so it serves nobody until it is powered on`,
+      );
+    }
   }
 
   function checkLocation(key: string, name: string, inZone: string | undefined): void {

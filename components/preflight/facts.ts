@@ -1,6 +1,7 @@
 import { z } from "zod";
 import type { ApiAccess, FleetConfig } from "../config/load";
 import type { FleetSettings, TargetSettings } from "../config/schema";
+import { stackLabels } from "../host/labels";
 import { isOurs } from "../imageWorkflow/workflow";
 import { Api, ApiError, type ApiOptions } from "./api";
 
@@ -38,12 +39,24 @@ export interface HetznerFacts {
   readonly serverTypes: ReadonlyMap<string, ServerType>;
   /** By name, such as fsn1. */
   readonly locations: ReadonlyMap<string, { readonly networkZone: string }>;
+  /** The stack's living servers, by name without the stack's prefix, such as arm64-1-1. */
+  readonly servers: ReadonlyMap<string, LivingServer>;
   /** ISO code, such as EUR. */
   readonly currency: string;
   /** Per cent, decimal text. */
   readonly vatRate: string;
   /** Price of a primary IPv4 address a month, by location. */
   readonly primaryIpv4: ReadonlyMap<string, Price>;
+}
+
+export interface LivingServer {
+  /** Name of its type, such as cax21. */
+  readonly serverType: string;
+  readonly location: string;
+  /** Powered off, with nobody at work on it. */
+  readonly off: boolean;
+  /** In a private network, which a server joins once it has been made. */
+  readonly attached: boolean;
 }
 
 export interface ServerType {
@@ -117,7 +130,7 @@ export interface TargetFacts {
  */
 export async function readFacts(config: FleetConfig, options: ApiOptions = {}): Promise<Findings> {
   const [hetzner, github] = await Promise.all([
-    orObstacle(() => readHetzner(config.hcloud, options)),
+    orObstacle(() => readHetzner(config.hcloud, config.prefix, options)),
     orObstacle(() => readGitHub(config.settings, config.github, options)),
   ]);
   return { hetzner, github };
@@ -152,6 +165,19 @@ const locationsPage = z.object({
   ...paged,
 });
 
+const serversPage = z.object({
+  servers: z.array(
+    z.object({
+      name: z.string(),
+      status: z.string(),
+      server_type: z.object({ name: z.string() }),
+      location: z.object({ name: z.string() }),
+      private_net: z.array(z.unknown()),
+    }),
+  ),
+  ...paged,
+});
+
 const pricingAnswer = z.object({
   pricing: z.object({
     currency: z.string(),
@@ -165,12 +191,18 @@ const pricingAnswer = z.object({
   }),
 });
 
-async function readHetzner(access: ApiAccess, options: ApiOptions): Promise<HetznerFacts> {
+async function readHetzner(
+  access: ApiAccess,
+  prefix: string,
+  options: ApiOptions,
+): Promise<HetznerFacts> {
   const token = usableToken(access.token, (length) => length === 64);
   const api = new Api("Hetzner's API", hetznerBase(access.endpoint), token, {}, options);
-  const [serverTypes, locations, pricing] = await Promise.all([
+  const selector = Object.entries(stackLabels(prefix)).map((label) => label.join("="));
+  const [serverTypes, locations, servers, pricing] = await Promise.all([
     pages(api, "/server_types", serverTypesPage),
     pages(api, "/locations", locationsPage),
+    pages(api, `/servers?label_selector=${encodeURIComponent(selector.join())}`, serversPage),
     found(api, "/pricing", pricingAnswer),
   ]);
   const monthly = (prices: readonly { location: string; price_monthly: Price }[]) =>
@@ -203,6 +235,19 @@ async function readHetzner(access: ApiAccess, options: ApiOptions): Promise<Hetz
         .flatMap((page) => page.locations)
         .map((location) => [location.name, { networkZone: location.network_zone }]),
     ),
+    servers: new Map(
+      servers
+        .flatMap((page) => page.servers)
+        .map((server) => [
+          server.name.replace(`${prefix}-`, ""),
+          {
+            serverType: server.server_type.name,
+            location: server.location.name,
+            off: server.status === "off",
+            attached: server.private_net.length > 0,
+          },
+        ]),
+    ),
     currency: pricing.pricing.currency,
     vatRate: pricing.pricing.vat_rate,
     primaryIpv4: monthly(
@@ -225,7 +270,8 @@ async function pages<T extends z.output<z.ZodObject<typeof paged>>>(
     if (all.length === MAX_PAGES) {
       throw new ApiError(`${api.name} has more than ${MAX_PAGES} pages of ${path}.`);
     }
-    const page: T = await found(api, `${path}?page=${next}&per_page=50`, schema);
+    const separator = path.includes("?") ? "&" : "?";
+    const page: T = await found(api, `${path}${separator}page=${next}&per_page=50`, schema);
     all.push(page);
     next = page.meta.pagination.next_page;
   }

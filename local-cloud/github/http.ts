@@ -49,6 +49,8 @@ export function documentation(path: string): string {
     [/\/actions\/runners/, "actions/self-hosted-runners"],
     [/\/actions\/permissions/, "actions/permissions"],
     [/\/actions\/jobs|\/runs\/\d+\/jobs/, "actions/workflow-jobs"],
+    [/\/actions\/workflows\/[^/]+\/runs/, "actions/workflow-runs"],
+    [/\/actions\/workflows/, "actions/workflows"],
     [/\/actions\/runs/, "actions/workflow-runs"],
     [/\/contents(\/|$)/, "repos/contents"],
     [/\/branches\/[^/]+\/protection/, "branches/branch-protection"],

@@ -13,6 +13,7 @@ import { accountRoutes } from "./routes/accounts";
 import { appRoutes } from "./routes/apps";
 import { contentsRoutes } from "./routes/contents";
 import { gitRoutes } from "./routes/git";
+import { graphqlRoutes } from "./routes/graphql";
 import { permissionRoutes } from "./routes/permissions";
 import { pullRoutes } from "./routes/pulls";
 import { repositoryRoutes } from "./routes/repositories";
@@ -21,6 +22,7 @@ import { runnerRoutes } from "./routes/runners";
 import { runRoutes } from "./routes/runs";
 import { secretRoutes } from "./routes/secrets";
 import { variableRoutes } from "./routes/variables";
+import { workflowRoutes } from "./routes/workflows";
 import { runnerProtocol } from "./runnerProtocol";
 import { defaultSeed, type Seed, tokens } from "./seed";
 import { World } from "./world";
@@ -87,7 +89,7 @@ export interface RunnerGroupState {
 }
 
 export interface GitHub {
-  /** REST at `/` and below `/api/v3`, and what runners use below `/_runner`. */
+  /** REST at `/` and below `/api/v3`, a little GraphQL, and what runners use below `/_runner`. */
   fetch(request: Request): Response | Promise<Response>;
   readonly tokens: typeof tokens;
   /** The App that is installed in the organization; its key is new in each process. */
@@ -220,6 +222,7 @@ export async function createGitHub(options: GitHubOptions): Promise<GitHub> {
       appRoutes(world),
       contentsRoutes(world),
       gitRoutes(world),
+      graphqlRoutes(world),
       permissionRoutes(world),
       pullRoutes(world),
       repositoryRoutes(world),
@@ -228,6 +231,7 @@ export async function createGitHub(options: GitHubOptions): Promise<GitHub> {
       runRoutes(world, jobs),
       secretRoutes(world),
       variableRoutes(world),
+      workflowRoutes(jobs),
       runnerProtocol(world, jobs),
     ])
       app.route("/", part);

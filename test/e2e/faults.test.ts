@@ -133,7 +133,12 @@ describe("a fault leaves nothing lost, on the real engine and real providers", f
         effect: { kind: "drop" },
       });
       const run = await scene.pulumi("up");
-      console.log(run.seconds, cloud.traffic.requests.filter(r=>r.status>=400).map(r=>`${r.side} ${r.method} ${r.path} ${r.status}`));
+      console.log(
+        run.seconds,
+        cloud.traffic.requests
+          .filter((r) => r.status >= 400)
+          .map((r) => `${r.side} ${r.method} ${r.path} ${r.status}`),
+      );
       assert.equal(
         cloud.github.secretValue(cloud.organization, "REGISTRY_PASSWORD"),
         "local-cloud-registry-password",
@@ -146,7 +151,11 @@ describe("a fault leaves nothing lost, on the real engine and real providers", f
       await scene.stack.configure({ "pools.arm64.serverType": "cax31" });
       const run = await fails("up");
       assert.match(run.output, /resource_unavailable/);
-      console.log([...cloud.hetzner.state.servers.values()].map((s) => [s.name, s.status, s.serverType]), scene.online(), cloud.github.variables("acme"));
+      console.log(
+        [...cloud.hetzner.state.servers.values()].map((s) => [s.name, s.status, s.serverType]),
+        scene.online(),
+        cloud.github.variables("acme"),
+      );
       cloud.hetzner.setStock("cax31", "fsn1", true);
       await scene.pulumi("up");
       await expectWhole();
@@ -205,7 +214,8 @@ function secondaryRateLimit(status: 403 | 429) {
     status,
     headers: { "retry-after": "1" },
     body: {
-      message: "You have exceeded a secondary rate limit. Please wait a few minutes before you try again.",
+      message:
+        "You have exceeded a secondary rate limit. Please wait a few minutes before you try again.",
       documentation_url:
         "https://docs.github.com/rest/overview/rate-limits-for-the-rest-api#about-secondary-rate-limits",
     },

@@ -174,6 +174,8 @@ export function providerOutputs({ type, name, inputs, ordinal }: MockResource): 
       return { id: String(ordinal), default: false, inherited: false, etag: `"${name}"` };
     case "random:index/randomPassword:RandomPassword":
       return { id: "none", result: pulumi.secret(`password-of-${name}`) };
+    case "random:index/randomId:RandomId":
+      return { hex: "00c0ffee" };
     case "command:remote:Command":
     case "command:local:Command":
       return { stdout: "", stderr: "" };

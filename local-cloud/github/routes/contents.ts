@@ -54,6 +54,16 @@ export function contentsRoutes(world: World): Hono<GitHubEnv> {
     });
   };
   app.get(root, (c) => show(c, ""));
+  app.get("/repos/:owner/:repo/readme", (c) => {
+    const repository = repositoryAt(c, { permission: "contents", level: "read", role: "read" });
+    const commit = repository.git.resolve(c.req.query("ref") ?? repository.defaultBranch);
+    const paths = commit === undefined ? [] : [...repository.git.files(commit.tree).keys()];
+    for (const folder of ["\\.github/", "", "docs/"]) {
+      const path = paths.find((one) => new RegExp(`^${folder}readme(\\.\\w+)?$`, "i").test(one));
+      if (path !== undefined) return show(c, path);
+    }
+    throw notFound();
+  });
   app.get(`${root}/:path{.+}`, (c) => show(c, c.req.param("path").replace(/\/$/, "")));
 
   /** What both kinds of change check, in GitHub's order. */

@@ -1,8 +1,8 @@
 import { Hono } from "hono";
 import { z } from "zod";
-import { ApiError, body, type Ctx, type GitHubEnv } from "../http";
+import { body, type Ctx, type GitHubEnv } from "../http";
 import type { Account, Repository } from "../model";
-import { fullName, nodeId, repositoryView } from "../views";
+import { nodeId, repositoryView } from "../views";
 import type { World } from "../world";
 
 /** An object of GraphQL's: its type's name, and its fields as values or as functions of arguments. */
@@ -115,7 +115,9 @@ function root(c: Ctx, world: World): Node {
     fields: {
       viewer: () => {
         const found = world.account(c.var.access.token().login);
-        if (found === undefined) throw new GraphQLError("Resource not accessible by integration");
+        if (found === undefined) {
+          throw new GraphQLError("Resource not accessible by integration", { type: "FORBIDDEN" });
+        }
         return account(found);
       },
       repository: ({ owner, name }) => {
@@ -226,6 +228,8 @@ class Parser {
         fragments.set(name, { on: this.name(), selections: this.selections() });
         continue;
       }
+      if (["mutation", "subscription"].includes(this.peek()))
+        throw new GraphQLError(`The local cloud answers queries only, not a ${this.peek()}`);
       if (selections !== undefined)
         throw new GraphQLError("The local cloud answers one query in a document");
       if (this.take("query")) {
@@ -268,8 +272,28 @@ class Parser {
   private argument(): Argument {
     const token = this.next();
     if (token.startsWith("$")) return { variable: token.slice(1) };
-    if (/^["\d-]|^(true|false|null)$/.test(token)) return { value: JSON.parse(token) as unknown };
-    throw new GraphQLError(`The local cloud takes no argument like ${JSON.stringify(token)}`);
+    try {
+      return { value: JSON.parse(token) as unknown };
+    } catch {
+      // Neither a string nor a number nor true, false or null.
+    }
+    // Names of enumerations, lists and objects are only read over: no field here takes one.
+    const closing = new Map([
+      ["[", "]"],
+      ["{", "}"],
+    ]).get(token);
+    if (closing !== undefined) {
+      while (!this.take(closing)) {
+        if (closing === "}") {
+          this.name();
+          this.expect(":");
+        }
+        this.argument();
+      }
+    } else if (!/^[A-Za-z_]/.test(token)) {
+      throw new GraphQLError(`Parse error on ${JSON.stringify(token)}`);
+    }
+    return { value: undefined };
   }
 
   private peek(): string {
@@ -296,7 +320,8 @@ class Parser {
 
   private name(): string {
     const token = this.next();
-    if (!/^[A-Za-z_]/.test(token)) throw new GraphQLError(`Parse error on ${JSON.stringify(token)}`);
+    if (!/^[A-Za-z_]/.test(token))
+      throw new GraphQLError(`Parse error on ${JSON.stringify(token)}`);
     return token;
   }
 }

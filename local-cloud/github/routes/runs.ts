@@ -15,14 +15,16 @@ import { type Job, type JobRequest, type Jobs, jobTimes } from "../jobs";
 import type { Repository } from "../model";
 import { fullName, minimalRepository, nodeId, repositoryUrl } from "../views";
 import type { World } from "../world";
+import { zip } from "../zip";
 import { repositoryAt } from "./shared";
+import { findWorkflow, workflowId, workflowPath } from "./workflows";
 
 /** Workflow runs and jobs: every job of the queue is a run with one job. Below `/_local` lies what GitHub does not have: putting a job into the queue. */
 export function runRoutes(world: World, jobs: Jobs): Hono<GitHubEnv> {
   const app = new Hono<GitHubEnv>();
   const root = "/repos/:owner/:repo/actions";
   /** Links to logs live a minute. */
-  const links = new Map<string, { job: number; expiresAt: number }>();
+  const links = new Map<string, { job: number; archive: boolean; expiresAt: number }>();
 
   const at = (c: Ctx, level: "read" | "write"): Repository =>
     repositoryAt(c, {
@@ -38,8 +40,6 @@ export function runRoutes(world: World, jobs: Jobs): Hono<GitHubEnv> {
     if (job === undefined) throw notFound();
     return job;
   };
-  const path = (job: Job): string => job.workflow ?? "dynamic/local-cloud/job";
-
   const runView = (c: Ctx, repository: Repository, job: Job) => {
     const url = `${repositoryUrl(c.var.base, repository)}/actions/runs/${job.runId}`;
     const number = of(repository).findIndex((one) => one.id === job.id) + 1;
@@ -49,14 +49,14 @@ export function runRoutes(world: World, jobs: Jobs): Hono<GitHubEnv> {
       node_id: nodeId("WorkflowRun", job.runId),
       head_branch: job.headBranch,
       head_sha: job.headSha,
-      path: path(job),
+      path: workflowPath(job),
       display_title: job.name,
       run_number: number,
       run_attempt: 1,
       event: "workflow_dispatch",
       status: job.status,
       conclusion: job.conclusion,
-      workflow_id: 1,
+      workflow_id: workflowId(repository, workflowPath(job)),
       url,
       html_url: `https://github.com/${fullName(repository)}/actions/runs/${job.runId}`,
       pull_requests: [],
@@ -67,7 +67,7 @@ export function runRoutes(world: World, jobs: Jobs): Hono<GitHubEnv> {
       logs_url: `${url}/logs`,
       cancel_url: `${url}/cancel`,
       rerun_url: `${url}/rerun`,
-      workflow_url: `${repositoryUrl(c.var.base, repository)}/actions/workflows/1`,
+      workflow_url: `${repositoryUrl(c.var.base, repository)}/actions/workflows/${workflowId(repository, workflowPath(job))}`,
       repository: minimalRepository(c.var.base, repository),
       head_repository: minimalRepository(c.var.base, repository),
     };
@@ -110,10 +110,9 @@ export function runRoutes(world: World, jobs: Jobs): Hono<GitHubEnv> {
     };
   };
 
-  app.get(`${root}/runs`, (c) => {
-    const repository = at(c, "read");
+  const runs = (c: Ctx, repository: Repository, among: readonly Job[]) => {
     const { status, branch, head_sha: sha, event } = c.req.query();
-    const all = of(repository)
+    const all = among
       .filter(
         (job) => status === undefined || [job.status, job.conclusion].includes(status as never),
       )
@@ -125,6 +124,18 @@ export function runRoutes(world: World, jobs: Jobs): Hono<GitHubEnv> {
       total_count: all.length,
       workflow_runs: paginate(c, all).map((job) => runView(c, repository, job)),
     });
+  };
+
+  app.get(`${root}/runs`, (c) => {
+    const repository = at(c, "read");
+    return runs(c, repository, of(repository));
+  });
+
+  app.get(`${root}/workflows/:workflow/runs`, (c) => {
+    const repository = at(c, "read");
+    const { path } = findWorkflow(repository, jobs, c.req.param("workflow"));
+    const its = of(repository).filter((job) => workflowPath(job) === path);
+    return runs(c, repository, its);
   });
 
   app.get(`${root}/runs/:run`, (c) => {
@@ -150,6 +161,48 @@ export function runRoutes(world: World, jobs: Jobs): Hono<GitHubEnv> {
     return c.json({}, 202);
   });
 
+  const redirectToLogs = (c: Ctx, job: Job, archive: boolean): Response => {
+    const key = randomBytes(16).toString("hex");
+    links.set(key, { job: job.id, archive, expiresAt: world.now() + 60_000 });
+    return c.redirect(`${c.var.base}/_local/logs/${key}`, 302);
+  };
+
+  app.get(`${root}/runs/:run/logs`, (c) => {
+    const repository = at(c, "read");
+    const job = find(c, repository, "runId", "run");
+    if (job.status !== "completed") throw notFound();
+    return redirectToLogs(c, job, true);
+  });
+
+  /** Jobs here have no service to upload artifacts to. */
+  app.get(`${root}/runs/:run/artifacts`, (c) => {
+    find(c, at(c, "read"), "runId", "run");
+    return c.json({ total_count: 0, artifacts: [] });
+  });
+
+  app.get("/repos/:owner/:repo/check-runs/:job/annotations", (c) => {
+    const repository = repositoryAt(c, { permission: "checks", level: "read", role: "read" });
+    const job = find(c, repository, "id", "job");
+    const levels = { error: "failure", warning: "warning", notice: "notice" } as const;
+    const all = job.log.split("\n").flatMap((line, index) => {
+      const [, level, message] = /##\[(error|warning|notice)\](.*)$/.exec(line) ?? [];
+      if (level === undefined) return [];
+      return {
+        path: ".github",
+        blob_href: `https://github.com/${fullName(repository)}/blob/${job.headSha}/.github`,
+        start_line: index + 1,
+        start_column: null,
+        end_line: index + 1,
+        end_column: null,
+        annotation_level: levels[level as keyof typeof levels],
+        title: "",
+        message,
+        raw_details: "",
+      };
+    });
+    return c.json(paginate(c, all));
+  });
+
   app.get(`${root}/jobs/:job`, (c) => {
     const repository = at(c, "read");
     return c.json(jobView(c, repository, find(c, repository, "id", "job")));
@@ -159,15 +212,21 @@ export function runRoutes(world: World, jobs: Jobs): Hono<GitHubEnv> {
     const repository = at(c, "read");
     const job = find(c, repository, "id", "job");
     if (job.status === "queued") throw notFound();
-    const key = randomBytes(16).toString("hex");
-    links.set(key, { job: job.id, expiresAt: world.now() + 60_000 });
-    return c.redirect(`${c.var.base}/_local/logs/${key}`, 302);
+    return redirectToLogs(c, job, false);
   });
 
   app.get("/_local/logs/:key", (c) => {
     const link = links.get(c.req.param("key"));
     if (link === undefined || link.expiresAt < world.now()) throw notFound();
-    return c.text(jobs.get(link.job).log);
+    const { name, log } = jobs.get(link.job);
+    if (!link.archive) return c.text(log);
+    const folder = name.replaceAll("/", "");
+    const files = new Map([
+      [`0_${folder}.txt`, log],
+      // The one step, by its number and name.
+      [`${folder}/1_Run.txt`, log],
+    ]);
+    return c.body(zip(files), 200, { "content-type": "application/zip" });
   });
 
   app.post("/_local/jobs", async (c) => {

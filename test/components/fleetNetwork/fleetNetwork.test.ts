@@ -19,6 +19,7 @@ describe("FleetNetwork", () => {
         sshPort: 2222,
         allowedCidrs: ["203.0.113.4/32", "2001:db8::/64"],
         labels: LABELS,
+        servers: new Map(),
       });
     });
     const { environment } = network!;

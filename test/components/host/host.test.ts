@@ -15,6 +15,7 @@ import {
 import { HOST_KEY, LOGIN, type SshServer, sshServer } from "./sshServer";
 
 const SERVER = "hcloud:index/server:Server";
+const EPOCH = "random:index/randomId:RandomId";
 const STACK = "command:remote:Command";
 const ARGS: HostArgs = {
   environment: ENVIRONMENT,
@@ -47,6 +48,11 @@ describe("Host", () => {
         parent: "one",
         inputs: { length: 64, special: false },
         options: { additionalSecretOutputs: ["bcryptHash", "result"] },
+      },
+      "random:index/randomId:RandomId one-epoch": {
+        parent: "one",
+        inputs: { byteLength: 4, keepers: only(resources, EPOCH).inputs.keepers },
+        options: { ignoreChanges: ["keepers"] },
       },
       [`${SERVER} one`]: {
         parent: "one",
@@ -109,6 +115,29 @@ describe("Host", () => {
     assert.deepEqual(secretPlaces(resources, "canary-script"), ["one-stack stdin"]);
     assert.deepEqual(secretPlaces(resources, hostKey.privateKey.split("\n")[1]!), ["one userData"]);
     assert.deepEqual(secretPlaces(resources, hostKeySecret("one")), []);
+  });
+
+  it("makes a server again that was ordered and never made, and no other", async () => {
+    for (const [off, attached, again] of [
+      [true, false, true],
+      [true, true, false],
+      [false, false, false],
+      [false, true, false],
+    ] as const) {
+      const servers = new Map([["one", { off, attached }]]);
+      const { resources } = await deployHost({ environment: { ...ENVIRONMENT, servers } });
+      const { ignoreChanges } = only(resources, EPOCH).options;
+      assert.deepEqual(ignoreChanges, again ? [] : ["keepers"]);
+    }
+  });
+
+  it("does not ask a server that is off to drain", async () => {
+    const servers = new Map([["one", { off: true, attached: true }]]);
+    const { beforeUpdate } = await deployHost({
+      environment: { ...ENVIRONMENT, servers },
+      drain: { command: "take it out", timeoutSeconds: 60 },
+    });
+    assert.deepEqual(beforeUpdate, {});
   });
 
   it("passes on what its owner chose", async () => {

@@ -20,6 +20,7 @@ export const ENVIRONMENT: HostEnvironment = {
   sshPort: 22,
   sshPrivateKey: SSH_KEY,
   labels: { "managed-by": "runner-fleet", stack: "dev" },
+  servers: new Map(),
 };
 
 /** What the mocks give as the random text that a host's key is derived from. */

@@ -5,6 +5,7 @@ import type {
   Findings,
   GitHubFacts,
   HetznerFacts,
+  LivingServer,
   Obstacle,
 } from "../../../components/preflight/facts";
 import { keyPair, type rawSettings, settingsWith } from "../config/settings";
@@ -19,6 +20,17 @@ interface Case {
   readonly userDataBytes?: Readonly<Record<string, number>>;
   readonly problems?: readonly string[];
   readonly warnings?: readonly string[];
+}
+
+/** The one server of the pool, as it was found. */
+function living(type: string, change: Partial<LivingServer> = {}) {
+  const server = { serverType: type, location: "fsn1", off: false, attached: true, ...change };
+  return new Map([["arm64-1-1", server]]);
+}
+
+function outOfStock(type: string) {
+  const offer = { available: false, unavailableAfter: undefined };
+  return serverType(type, { locations: new Map([["fsn1", offer]]) });
 }
 
 function set(path: string, value: unknown): (raw: Raw) => void {
@@ -109,6 +121,33 @@ const cases: Record<string, Case> = {
       }),
     ),
     warnings: [`${pool}.serverType: cax21 cannot be ordered in fsn1 after 2026-12-31.`],
+  },
+  "a rescale to a type that is out of stock where the server stands": {
+    hetzner: hetznerFacts({ servers: living("cax11") }, outOfStock("cax21")),
+    problems: [
+      `${pool}.serverType: found "cax21", which is out of stock in fsn1, expected cax11, which server arm64-1-1 has, until it can be changed.`,
+    ],
+    warnings: [
+      `${pool}.serverType: cax21 cannot be ordered in fsn1 at the moment, nor anywhere else.`,
+    ],
+  },
+  "a living server of a type that is out of stock": {
+    hetzner: hetznerFacts({ servers: living("cax21") }, outOfStock("cax21")),
+    warnings: [
+      `${pool}.serverType: cax21 cannot be ordered in fsn1 at the moment, nor anywhere else.`,
+    ],
+  },
+  "a server that is powered off": {
+    hetzner: hetznerFacts({ servers: living("cax21", { off: true }) }),
+    warnings: [
+      "fleet:pools.arm64: server arm64-1-1 is powered off, so it serves nobody until it is powered on.",
+    ],
+  },
+  "a server that is off because its rescale failed": {
+    hetzner: hetznerFacts({ servers: living("cax11", { off: true }) }),
+  },
+  "a server that was never made, which this run makes again": {
+    hetzner: hetznerFacts({ servers: living("cax21", { off: true, attached: false }) }),
   },
   "a server type out of stock here": {
     hetzner: hetznerFacts(

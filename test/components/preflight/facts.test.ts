@@ -52,11 +52,29 @@ function apiType(name: string, change: Record<string, unknown> = {}) {
   };
 }
 
+function apiServer(name: string, status: string, private_net: unknown[]) {
+  return {
+    id: 1,
+    name,
+    status,
+    server_type: { name: "cax21" },
+    location: { name: "fsn1" },
+    private_net,
+  };
+}
+
 const types = `${HCLOUD}/server_types?page=1&per_page=50`;
+const servers = `${HCLOUD}/servers?label_selector=managed-by%3Drunner-fleet%2Cstack%3Ddev&page=1&per_page=50`;
 const hetznerAnswers: Record<string, FakeAnswer | readonly FakeAnswer[]> = {
   [types]: page({ server_types: [apiType("cax11"), apiType("cax21")] }),
   [`${HCLOUD}/locations?page=1&per_page=50`]: page({
     locations: [{ name: "fsn1", network_zone: "eu-central", city: "Falkenstein" }],
+  }),
+  [servers]: page({
+    servers: [
+      apiServer("dev-arm64-1-1", "running", [{ network: 1, ip: "10.0.1.3" }]),
+      apiServer("dev-arm64-1-2", "off", []),
+    ],
   }),
   [`${HCLOUD}/pricing`]: {
     body: {
@@ -154,6 +172,10 @@ describe("readFacts", () => {
         ]),
       ),
       locations: new Map([["fsn1", { networkZone: "eu-central" }]]),
+      servers: new Map([
+        ["arm64-1-1", { serverType: "cax21", location: "fsn1", off: false, attached: true }],
+        ["arm64-1-2", { serverType: "cax21", location: "fsn1", off: true, attached: false }],
+      ]),
       currency: "EUR",
       vatRate: "19.00",
       primaryIpv4: new Map([["fsn1", { net: "0.5000", gross: "0.5950" }]]),
@@ -194,7 +216,7 @@ describe("readFacts", () => {
     // The runner groups are asked for by both tokens.
     const once = requests.filter((request) => !request.endsWith(runnerGroups));
     assert.equal(new Set(once).size, once.length);
-    assert.equal(requests.length, 9);
+    assert.equal(requests.length, 10);
     for (const [index, request] of requests.entries()) {
       const expected = request.includes(HCLOUD) ? [hcloudToken] : [githubToken, "ghp_service"];
       const sent = headers[index];

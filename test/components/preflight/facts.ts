@@ -40,6 +40,7 @@ export function hetznerFacts(
       ["nbg1", { networkZone: "eu-central" }],
       ["ash", { networkZone: "us-east" }],
     ]),
+    servers: new Map(),
     currency: "EUR",
     vatRate: "19.00",
     primaryIpv4: new Map([["fsn1", { net: "0.5000000000", gross: "0.5950000000000000" }]]),

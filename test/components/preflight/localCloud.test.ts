@@ -76,7 +76,7 @@ describe("readFacts against the local cloud", () => {
     const { currency, net, items } = monthlyCost(plannedServers(config.settings), facts.hetzner);
     assert.deepEqual([currency, net, items.length], ["EUR", "28.47", 2]);
     assert.ok(traffic.requests.every(({ method }) => method === "GET"));
-    assert.equal(traffic.requests.length, 8);
+    assert.equal(traffic.requests.length, 9);
   });
 
   const tokenCases: Record<string, [token: keyof GitHub["tokens"], ...problems: string[]]> = {

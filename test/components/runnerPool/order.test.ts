@@ -30,6 +30,7 @@ async function deployFleet(placement: "dedicated" | "colocated"): Promise<Record
       sshPort: 22,
       allowedCidrs: settings.ssh.allowedCidrs,
       labels: {},
+      servers: new Map(),
     });
     const { runnerGroup } = new GithubOrg("organization", {
       organization: "acme",

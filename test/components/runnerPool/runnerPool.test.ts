@@ -47,6 +47,7 @@ describe("RunnerPool", () => {
       `runner-fleet:index:RunnerHost ${host}`,
       `runner-fleet:index:Host ${host}`,
       `random:index/randomPassword:RandomPassword ${host}-host-key`,
+      `random:index/randomId:RandomId ${host}-epoch`,
       `${SERVER} ${host}`,
       `hcloud:index/serverNetwork:ServerNetwork ${host}-network`,
       `command:remote:Command ${host}-stack`,

@@ -247,8 +247,10 @@ async function startSshd(): Promise<{
           stream.exit(0);
           stream.end();
         };
-        if (command === "cat") stream.on("end", finish).pipe(stream, { end: false });
-        else finish();
+        // Reads its input to the end first: a client that cannot send it all reports that as a failure of the command.
+        stream.on("end", finish);
+        if (command === "cat") stream.pipe(stream, { end: false });
+        else stream.resume();
       });
     });
   });
