@@ -60,9 +60,9 @@ async function serve(options: LocalCloudOptions, signal: AbortSignal): Promise<b
     if (secure !== undefined) undo.push(() => secure.close());
     signal.throwIfAborted();
 
-    const { PATH: _searchPath, ...others } = pulumi;
     const variables = {
-      ...others,
+      // The rest of it is this shell's own.
+      ...Object.fromEntries(Object.entries(pulumi).filter(([name]) => name.startsWith("PULUMI_"))),
       ...cloud.environment,
       // The variable of GitHub's own actions and of scripts for them; no provider reads it.
       GITHUB_API_URL: cloud.environment.GITHUB_BASE_URL?.replace(/\/$/, ""),
@@ -71,8 +71,7 @@ async function serve(options: LocalCloudOptions, signal: AbortSignal): Promise<b
     // The second shell has a search path of its own.
     process.stdout.write(`${exportLine("PATH", engine.bin, ':"$PATH"')}\n`);
     for (const [name, value] of Object.entries(variables)) {
-      if (value === undefined || process.env[name] === value) continue;
-      process.stdout.write(`${exportLine(name, value)}\n`);
+      if (value !== undefined) process.stdout.write(`${exportLine(name, value)}\n`);
     }
     log("local cloud: serving until Ctrl-C; in a second shell, with the lines above: pulumi up");
     await aborted(signal);

@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { copyFile, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { parseDocument } from "yaml";
@@ -43,6 +43,8 @@ export interface LocalStack {
   readonly environment: Readonly<Record<string, string>>;
   /** Sets values of the stack's configuration by path; `undefined` removes one. */
   configure(changes: Readonly<Record<string, unknown>>): Promise<void>;
+  /** Sets one value of the stack's configuration by path, encrypted. */
+  configureSecret(path: string, value: string): Promise<void>;
   /** Runs `pulumi <command> …` in the project's directory, non-interactively. */
   run(command: Command, ...args: string[]): Promise<PulumiRun>;
   /** As `run`, without waiting for the end. */
@@ -72,10 +74,9 @@ export async function openStack(
     PULUMI_DEBUG_COMMANDS: "true",
   };
   const configFile = join(folder, "Pulumi.dev.yaml");
-  const config = parseDocument(await readFile(join(PROJECT, "Pulumi.dev.yaml"), "utf8"));
-  await writeFile(configFile, config.toString());
-  const pulumi = (args: string[], interrupt?: AbortSignal) =>
-    run("pulumi", args, { cwd: PROJECT, env: environment, interrupt });
+  await copyFile(join(PROJECT, "Pulumi.dev.yaml"), configFile);
+  const pulumi = (args: string[], options?: { interrupt?: AbortSignal; input?: string }) =>
+    run("pulumi", args, { ...options, cwd: PROJECT, env: environment });
   const created = await pulumi(["stack", "init", "dev"]);
   if (created.code !== 0) throw new Error(`pulumi stack init: ${created.stderr}`);
 
@@ -99,7 +100,7 @@ export async function openStack(
         `--event-log=${events}`,
         ...args,
       ],
-      interrupt,
+      { interrupt },
     );
     const seconds = (performance.now() - started) / 1000;
     const steps = await readSteps(events);
@@ -110,6 +111,7 @@ export async function openStack(
   return {
     environment,
     configure: async (changes) => {
+      const config = parseDocument(await readFile(configFile, "utf8"));
       for (const [path, value] of Object.entries(changes)) {
         const keys = path.split(".");
         const at = ["config", `runner-fleet:${keys[0]}`, ...keys.slice(1)];
@@ -117,6 +119,11 @@ export async function openStack(
         else config.setIn(at, config.createNode(value));
       }
       await writeFile(configFile, config.toString());
+    },
+    configureSecret: async (path, value) => {
+      const options = ["--secret", "--path", "--stack=dev", `--config-file=${configFile}`];
+      const { code, stderr } = await pulumi(["config", "set", ...options, path], { input: value });
+      if (code !== 0) throw new Error(`pulumi config set ${path}: ${stderr}`);
     },
     run: (command, ...args) => execute(command, args),
     start: (command, ...args) => {

@@ -5,6 +5,8 @@ import { endWhenInterrupted, ownGroup } from "../core/interruption";
 export interface RunOptions {
   cwd?: string;
   env?: NodeJS.ProcessEnv;
+  /** What the program reads on standard input; default: nothing. */
+  input?: string;
   /** Milliseconds until the program is ended; no limit if absent. */
   timeout?: number;
   /** Sends SIGINT when it fires, as Ctrl-C does. */
@@ -30,11 +32,13 @@ export function run(program: string, args: string[], options: RunOptions = {}): 
       cwd: options.cwd,
       env: options.env,
       timeout: options.timeout,
-      stdio: ["ignore", "pipe", "pipe"],
+      stdio: ["pipe", "pipe", "pipe"],
       detached: ownGroup(),
     });
     endWhenInterrupted(child);
     options.interrupt?.addEventListener("abort", () => child.kill("SIGINT"), { once: true });
+    // A program that ends without reading its input is no error.
+    child.stdin.on("error", () => undefined).end(options.input);
     let stdout = "";
     let stderr = "";
     child.stdout.setEncoding("utf8").on("data", (text: string) => (stdout += text));

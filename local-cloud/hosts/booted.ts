@@ -111,7 +111,8 @@ class BootedHosts implements HostBackend {
   }
 
   async create(spec: HostSpec): Promise<void> {
-    if (this.closing) throw new Error("no host can be made any more: all of them are being removed");
+    if (this.closing)
+      throw new Error("no host can be made any more: all of them are being removed");
     if (this.hosts.has(spec.id)) throw new Error(`host ${spec.id} exists already`);
     if (!this.reserved.has(spec.ipv4)) {
       throw new Error(`host ${spec.id} has address ${spec.ipv4}, expected one from reserveAddress`);

@@ -1,14 +1,15 @@
 import assert from "node:assert/strict";
 import { type LocalCloud, startLocalCloud } from "../../local-cloud";
+import type { FaultEffect } from "../../local-cloud/core/traffic";
 import type { PulumiRun } from "../../local-cloud/pulumi";
-import { expectNothingLeft, expectOnline, Scene } from "../../local-cloud/story";
+import { expectNothingLeft, expectOnline, finishedWell, Scene } from "../../local-cloud/story";
 
 const SERVER = "dev-arm64-1-1";
 const RUNNERS = [`${SERVER}-1`, `${SERVER}-2`];
 
 /**
- * The faults that really happen, on the real engine and real providers. Whatever fails, nothing is lost: the next run
- * makes what is missing, and only that, and destroy finds everything.
+ * The faults that really happen. Whatever fails, nothing is lost: the next run makes what is missing, and only that,
+ * and destroy finds everything.
  */
 describe("a fault leaves nothing lost, on the real engine and real providers", function () {
   this.timeout("1m");
@@ -20,73 +21,49 @@ describe("a fault leaves nothing lost, on the real engine and real providers", f
   });
   after(() => cloud?.close());
 
-  /** Each story has a fleet of its own, from an empty project to an empty project. */
-  const stage = (): void => {
-    before(async () => {
-      await cloud.reset();
-      scene = await Scene.open(cloud);
-    });
-    after(async () => {
-      await scene.close();
-      assert.deepEqual(cloud.traffic.unusedFaults, [], "every fault has met its request");
-      assert.deepEqual(cloud.traffic.takeSurprises(), []);
-    });
-    after(async () => cloud.reset());
-  };
-  const destroysAll = (): void => {
-    it("destroy finds everything", async () => {
-      await scene.pulumi("destroy");
-      expectNothingLeft(scene);
-    });
-  };
-
   describe("the server type is out of stock when the fleet is made", () => {
     stage();
-    let kept: Set<string>;
+    let kept: ReadonlySet<string>;
 
     it("up fails and says so, and keeps what was made before", async () => {
       cloud.hetzner.setStock("cax21", "fsn1", false);
-      const run = await fails("up");
-      assert.match(run.output, /hcloud:index:Server \(?arm64-1-1\)?/);
-      assert.match(run.output, /resource_unavailable/);
-      assert.match(run.output, /cax21 cannot be ordered in fsn1 at the moment, but it can in/);
+      const { output } = await fails("up");
+      assert.match(output, /hcloud:index:Server \(arm64-1-1\)/);
+      assert.match(output, /resource_unavailable/);
+      assert.match(output, /cax21 cannot be ordered in fsn1 at the moment, but it can in/);
       kept = new Set(await recorded());
-      assert.ok([...kept].some((urn) => urn.endsWith("::network")));
+      for (const { name } of cloud.hetzner.state.networks.values()) assert.equal(name, "dev");
+      assert.ok([...kept].some((urn) => urn.endsWith("hcloud:index/network:Network::network")));
       assert.ok(![...kept].some((urn) => urn.endsWith("hcloud:index/server:Server::arm64-1-1")));
     });
 
     it("up makes the rest, and only the rest, when there is stock again", async () => {
       cloud.hetzner.setStock("cax21", "fsn1", true);
-      const run = await scene.pulumi("up");
-      assert.deepEqual(
-        run.steps.filter(({ op, urn }) => op !== "create" || kept.has(urn)),
-        [],
-      );
-      await expectWhole();
-      await scene.pulumi("preview", "--expect-no-changes");
+      await completes(kept);
     });
 
     destroysAll();
   });
 
-  describe("Hetzner accepts the order of a server and then fails to make it", () => {
+  describe("Hetzner takes the order of a server and then fails to make it", () => {
     stage();
 
     it("up fails and says why", async () => {
+      // The first that is ordered; which of the two that is, is chance.
       cloud.hetzner.failNextAction("create_server", {
         code: "server_error",
         message: "the hypervisor had an accident",
       });
-      cloud.hetzner.failNextAction("create_server", {
-        code: "server_error",
-        message: "the hypervisor had an accident",
-      });
-      const run = await fails("up");
-      assert.match(run.output, /the hypervisor had an accident/);
+      const { output } = await fails("up");
+      assert.match(output, /the hypervisor had an accident/);
     });
 
-    it("the next up repairs it, with no second server and no orphan", async () => {
-      await scene.pulumi("up");
+    it("up makes the server again, under its name and only once", async () => {
+      const run = await scene.pulumi("up");
+      const again = run.steps.filter(
+        ({ type, op }) => type === "hcloud:index/server:Server" && op === "create-replacement",
+      );
+      assert.equal(again.length, 1);
       await expectWhole();
       await scene.pulumi("preview", "--expect-no-changes");
     });
@@ -94,51 +71,25 @@ describe("a fault leaves nothing lost, on the real engine and real providers", f
     destroysAll();
   });
 
-  describe("faults that pass", () => {
+  describe("faults that pass, and a rescale that fails", () => {
     stage();
 
-    it("up gets over rate limits, a server error and a conflict by itself", async () => {
-      cloud.traffic.addFault({
-        side: "github",
-        method: "PUT",
-        path: /\/actions\/secrets\/REGISTRY_PASSWORD$/,
-        effect: secondaryRateLimit(429),
+    it("up gets over limits, errors, conflicts and a broken connection by itself", async () => {
+      const github = (method: string, path: RegExp, effect: FaultEffect): void =>
+        cloud.traffic.addFault({ side: "github", method, path, effect });
+      const hetzner = (method: string, path: RegExp, effect: FaultEffect): void =>
+        cloud.traffic.addFault({ side: "hetzner", method, path, effect });
+      github("PUT", /\/actions\/secrets\/REGISTRY_PASSWORD$/, tooFast(429));
+      github("POST", /\/actions\/variables$/, tooFast(403));
+      github("POST", /\/actions\/runner-groups$/, {
+        kind: "respond",
+        status: 500,
+        body: { message: "Server Error" },
       });
-      cloud.traffic.addFault({
-        side: "github",
-        method: "POST",
-        path: /\/actions\/variables$/,
-        effect: secondaryRateLimit(403),
-      });
-      cloud.traffic.addFault({
-        side: "github",
-        method: "POST",
-        path: /\/actions\/runner-groups$/,
-        effect: { kind: "respond", status: 500, body: { message: "Server Error" } },
-      });
-      cloud.traffic.addFault({
-        side: "hetzner",
-        method: "POST",
-        path: /\/actions\/attach_to_network$/,
-        effect: {
-          kind: "respond",
-          status: 409,
-          body: { error: { code: "conflict", message: "the server is busy", details: null } },
-        },
-      });
-      cloud.traffic.addFault({
-        side: "hetzner",
-        method: "GET",
-        path: /^\/servers\/\d+$/,
-        effect: { kind: "drop" },
-      });
-      const run = await scene.pulumi("up");
-      console.log(
-        run.seconds,
-        cloud.traffic.requests
-          .filter((r) => r.status >= 400)
-          .map((r) => `${r.side} ${r.method} ${r.path} ${r.status}`),
-      );
+      hetzner("POST", /\/actions\/attach_to_network$/, hetznerError(409, "conflict"));
+      hetzner("GET", /^\/servers\/\d+$/, { kind: "drop" });
+      await scene.pulumi("up");
+      assert.deepEqual(cloud.traffic.unusedFaults, []);
       assert.equal(
         cloud.github.secretValue(cloud.organization, "REGISTRY_PASSWORD"),
         "local-cloud-registry-password",
@@ -146,19 +97,39 @@ describe("a fault leaves nothing lost, on the real engine and real providers", f
       await expectWhole();
     });
 
-    it("a rescale without stock", async () => {
+    it("a rescale without stock is refused before anything is touched", async () => {
       cloud.hetzner.setStock("cax31", "fsn1", false);
       await scene.stack.configure({ "pools.arm64.serverType": "cax31" });
-      const run = await fails("up");
-      assert.match(run.output, /resource_unavailable/);
-      console.log(
-        [...cloud.hetzner.state.servers.values()].map((s) => [s.name, s.status, s.serverType]),
-        scene.online(),
-        cloud.github.variables("acme"),
+      const { output } = await fails("up");
+      assert.ok(
+        output.includes(
+          'runner-fleet:pools.arm64.serverType: found "cax31", which is out of stock in fsn1, expected cax21, which server arm64-1-1 has, until it can be changed.',
+        ),
+        output,
       );
-      cloud.hetzner.setStock("cax31", "fsn1", true);
-      await scene.pulumi("up");
       await expectWhole();
+    });
+
+    it("a rescale whose stock goes meanwhile leaves the server off, and the next up completes it", async () => {
+      cloud.hetzner.setStock("cax31", "fsn1", true);
+      cloud.traffic.addFault({
+        side: "hetzner",
+        method: "POST",
+        path: /\/actions\/change_type$/,
+        effect: hetznerError(412, "resource_unavailable"),
+      });
+      const before = scene.servers();
+      const { output } = await fails("up");
+      assert.match(output, /resource_unavailable/);
+      assert.deepEqual([server()?.status, server()?.serverType], ["off", "cax21"]);
+      assert.deepEqual(scene.online(), []);
+
+      await scene.pulumi("up");
+      assert.deepEqual([server()?.status, server()?.serverType], ["running", "cax31"]);
+      assert.deepEqual(scene.servers(), before);
+      await expectWhole();
+      const job = await finishedWell(scene, scene.arm64Job("echo back"));
+      assert.equal(job.runnerKind, "self-hosted");
     });
 
     destroysAll();
@@ -166,58 +137,120 @@ describe("a fault leaves nothing lost, on the real engine and real providers", f
 
   describe("up is interrupted in the middle", () => {
     stage();
+    let kept: ReadonlySet<string>;
 
-    it("the engine ends what it is at, and records it", async () => {
+    it("ends what it is at, and records it", async () => {
       const run = scene.stack.start("up");
       await scene.until("a server is ordered", () => cloud.hetzner.state.servers.size > 0);
       run.interrupt();
       const { code, output } = await run.ended;
-      console.log(output.slice(-800));
       assert.notEqual(code, 0);
+      assert.match(output, /update canceled/);
+      kept = new Set(await recorded());
+      for (const { name } of cloud.hetzner.state.servers.values()) {
+        const urn = `hcloud:index/server:Server::${name.replace("dev-", "")}`;
+        assert.ok(
+          [...kept].some((one) => one.endsWith(urn)),
+          `${name} is not recorded`,
+        );
+      }
       assert.deepEqual(scene.online(), []);
     });
 
-    it("the next up makes the rest", async () => {
-      await scene.pulumi("up");
-      await expectWhole();
-      await scene.pulumi("preview", "--expect-no-changes");
-    });
+    it("the next up makes the rest, and only the rest", () => completes(kept));
 
     destroysAll();
   });
 
-  async function fails(command: "up" | "destroy"): Promise<PulumiRun> {
+  /** Each story has an empty project and organization at its start. */
+  function stage(): void {
+    before(async () => {
+      await cloud.reset();
+      scene = await Scene.open(cloud);
+    });
+    after(async () => {
+      await scene.close();
+      assert.deepEqual(cloud.traffic.takeSurprises(), []);
+    });
+  }
+
+  function destroysAll(): void {
+    it("destroy finds everything", async () => {
+      await scene.pulumi("destroy");
+      expectNothingLeft(scene);
+    });
+  }
+
+  async function fails(command: "up"): Promise<PulumiRun> {
     const run = await scene.stack.run(command);
     assert.notEqual(run.code, 0, run.output);
     return run;
   }
 
+  /** Up creates what `kept` lacks and does nothing else; then the fleet is whole. */
+  async function completes(kept: ReadonlySet<string>): Promise<void> {
+    const { steps } = await scene.pulumi("up");
+    assert.ok(steps.length > 0);
+    const others = steps.filter(({ op, urn }) => op !== "create" || kept.has(urn));
+    assert.deepEqual(others, []);
+    await expectWhole();
+    await scene.pulumi("preview", "--expect-no-changes");
+  }
+
   /** URNs of what the state holds. */
   async function recorded(): Promise<string[]> {
     const { checkpoint } = JSON.parse(await scene.stack.state()) as {
-      checkpoint: { latest: { resources?: { urn: string }[] } };
+      checkpoint: { latest: { resources: { urn: string }[] } };
     };
-    return (checkpoint.latest.resources ?? []).map(({ urn }) => urn);
+    return checkpoint.latest.resources.map(({ urn }) => urn);
   }
 
-  /** The whole fleet is there and works, and nothing is there twice. */
+  function server() {
+    return [...cloud.hetzner.state.servers.values()].find(({ name }) => name === SERVER);
+  }
+
+  /** The fleet is there and works; nothing is there twice, nothing is left over from a failed attempt. */
   async function expectWhole(): Promise<void> {
     await expectOnline(scene, RUNNERS);
-    console.log(cloud.hetzner.leftovers(), cloud.github.leftovers(cloud.organization));
+    assert.deepEqual(Object.keys(scene.servers()).sort(), [SERVER, "dev-token-service"]);
+    assert.deepEqual(cloud.hetzner.leftovers(), {
+      servers: 2,
+      networks: 1,
+      firewalls: 1,
+      placement_groups: 1,
+      ssh_keys: 1,
+      primary_ips: 4,
+      volumes: 0,
+    });
+    assert.deepEqual(cloud.github.leftovers(cloud.organization), {
+      runners: 2,
+      runnerGroups: 1,
+      organizationSecrets: 1,
+      organizationVariables: 1,
+      repositorySecrets: 0,
+      repositoryVariables: 0,
+    });
   }
 });
 
-/** As GitHub limits clients that write too fast; the client may come back in a second. */
-function secondaryRateLimit(status: 403 | 429) {
+/** GitHub's secondary rate limit, which it tells by either status; the client may come back in a second. */
+function tooFast(status: 403 | 429): FaultEffect {
   return {
     kind: "respond",
     status,
     headers: { "retry-after": "1" },
     body: {
-      message:
-        "You have exceeded a secondary rate limit. Please wait a few minutes before you try again.",
+      message: "You have exceeded a secondary rate limit.",
       documentation_url:
         "https://docs.github.com/rest/overview/rate-limits-for-the-rest-api#about-secondary-rate-limits",
     },
-  } as const;
+  };
+}
+
+function hetznerError(status: number, code: string): FaultEffect {
+  return {
+    kind: "respond",
+    status,
+    body: { error: { code, message: `a fault of the test: ${code}`, details: null } },
+  };
 }

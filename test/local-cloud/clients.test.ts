@@ -6,6 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { type LocalCloud, startLocalCloud } from "../../local-cloud";
+import { listen } from "../../local-cloud/core/serve";
 import { exportLine, type SecureGitHub, serveGitHubSecurely } from "../../local-cloud/clients";
 
 const execute = promisify(execFile);
@@ -101,6 +102,20 @@ describe("clients of the local cloud", () => {
       });
     } finally {
       process.env.PATH = before;
+    }
+  });
+
+  it("are told in one sentence when a port is taken", async () => {
+    const answer = (): Response => new Response("");
+    const first = await listen(answer);
+    try {
+      await assert.rejects(listen(answer, { port: first.port }), {
+        message: new RegExp(
+          `^the local cloud cannot listen on 127\\.0\\.0\\.1: .*EADDRINUSE.*:${first.port}$`,
+        ),
+      });
+    } finally {
+      await first.close();
     }
   });
 

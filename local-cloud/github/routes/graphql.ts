@@ -188,6 +188,8 @@ function execute(
       const isNode = typeof value === "object" && value !== null;
       if (isNode && one.selections === undefined)
         throw new GraphQLError(`Field must have selections (field '${one.field}')`);
+      if (!isNode && value !== null && one.selections !== undefined)
+        throw new GraphQLError(`Selections can't be made on scalars (field '${one.field}')`);
       found[one.alias] = isNode
         ? resolve(value as Node, one.selections ?? [], at, depth + 1)
         : value;

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from "node:timers/promises";
 import { createServer, type Server as NetServer, type Socket } from "node:net";
 import {
   type AuthContext,
@@ -8,6 +9,9 @@ import {
   utils,
 } from "ssh2";
 import type { ExecResult } from "../types";
+
+/** How long a client may take to send the rest of its input, in milliseconds. */
+const INPUT_TIMEOUT = 200;
 
 /** Runs a command; `stdin` reads all of the client's input. */
 export type CommandRunner = (command: string, stdin: () => Promise<string>) => Promise<ExecResult>;
@@ -73,8 +77,14 @@ export class SshServer {
       session.on("exec", (acceptExec, _reject, { command }) => {
         const stream = acceptExec();
         stream.on("error", () => undefined);
-        run(command, () => readAll(stream)).then(
-          (result) => finish(stream, result),
+        // Read even if the command does not: as with a real system, a client that still sends the input of a command
+        // that has ended must not find its channel closed.
+        const input = readAll(stream);
+        run(command, () => input).then(
+          async (result) => {
+            await Promise.race([input, sleep(INPUT_TIMEOUT)]);
+            finish(stream, result);
+          },
           // The host went off meanwhile, and the connection with it.
           () => stream.destroy(),
         );

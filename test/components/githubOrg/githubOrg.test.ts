@@ -25,11 +25,7 @@ async function deployOrg(change: Partial<GithubOrgArgs> = {}) {
     },
     {
       outputs: ({ type }) =>
-        type === EPOCH
-          ? { hex: "00c0ffee" }
-          : type === SECRET
-            ? { updatedAt: "2026-10-01T12:00:00Z" }
-            : undefined,
+        type === SECRET ? { updatedAt: "2026-10-01T12:00:00Z" } : undefined,
     },
   );
   return { org: org!, resources };

@@ -44,8 +44,8 @@ describe("RunnerHost", () => {
       [
         ["runner-fleet:index:RunnerHost arm64-1-1", undefined],
         ["runner-fleet:index:Host arm64-1-1", "arm64-1-1"],
-        ["random:index/randomPassword:RandomPassword arm64-1-1-host-key", "arm64-1-1"],
         ["random:index/randomId:RandomId arm64-1-1-epoch", "arm64-1-1"],
+        ["random:index/randomPassword:RandomPassword arm64-1-1-host-key", "arm64-1-1"],
         ["hcloud:index/server:Server arm64-1-1", "arm64-1-1"],
         ["hcloud:index/serverNetwork:ServerNetwork arm64-1-1-network", "arm64-1-1"],
         [`${STACK} arm64-1-1-stack`, "arm64-1-1"],

@@ -35,8 +35,8 @@ describe("TokenService", () => {
       [
         ["runner-fleet:index:TokenService token-service", undefined],
         ["runner-fleet:index:Host token-service", "token-service"],
-        ["random:index/randomPassword:RandomPassword token-service-host-key", "token-service"],
         ["random:index/randomId:RandomId token-service-epoch", "token-service"],
+        ["random:index/randomPassword:RandomPassword token-service-host-key", "token-service"],
         ["hcloud:index/server:Server token-service", "token-service"],
         ["hcloud:index/serverNetwork:ServerNetwork token-service-network", "token-service"],
         ["command:remote:Command token-service-stack", "token-service"],

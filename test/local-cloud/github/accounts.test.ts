@@ -133,12 +133,10 @@ describe("github: accounts, tokens, errors", () => {
     ]);
     await bench.refuses(
       404,
-      "The local cloud does not know the route POST /graphql.",
+      "The local cloud does not know the route POST /markdown.",
       "POST",
-      "/graphql",
-      {
-        query: "{ viewer { login } }",
-      },
+      "/markdown",
+      { text: "*x*" },
     );
     assert.equal(bench.traffic.takeSurprises().length, 1);
   });
