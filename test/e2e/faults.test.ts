@@ -32,7 +32,6 @@ describe("a fault leaves nothing lost, on the real engine and real providers", f
       assert.match(output, /resource_unavailable/);
       assert.match(output, /cax21 cannot be ordered in fsn1 at the moment, but it can in/);
       kept = new Set(await recorded());
-      for (const { name } of cloud.hetzner.state.networks.values()) assert.equal(name, "dev");
       assert.ok([...kept].some((urn) => urn.endsWith("hcloud:index/network:Network::network")));
       assert.ok(![...kept].some((urn) => urn.endsWith("hcloud:index/server:Server::arm64-1-1")));
     });
@@ -40,6 +39,7 @@ describe("a fault leaves nothing lost, on the real engine and real providers", f
     it("up makes the rest, and only the rest, when there is stock again", async () => {
       cloud.hetzner.setStock("cax21", "fsn1", true);
       await completes(kept);
+      await scene.pulumi("preview", "--expect-no-changes");
     });
 
     destroysAll();
@@ -65,7 +65,6 @@ describe("a fault leaves nothing lost, on the real engine and real providers", f
       );
       assert.equal(again.length, 1);
       await expectWhole();
-      await scene.pulumi("preview", "--expect-no-changes");
     });
 
     destroysAll();
@@ -194,7 +193,6 @@ describe("a fault leaves nothing lost, on the real engine and real providers", f
     const others = steps.filter(({ op, urn }) => op !== "create" || kept.has(urn));
     assert.deepEqual(others, []);
     await expectWhole();
-    await scene.pulumi("preview", "--expect-no-changes");
   }
 
   /** URNs of what the state holds. */

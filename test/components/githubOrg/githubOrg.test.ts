@@ -24,8 +24,7 @@ async function deployOrg(change: Partial<GithubOrgArgs> = {}) {
       org = new GithubOrg("organization", { ...ARGS, ...change });
     },
     {
-      outputs: ({ type }) =>
-        type === SECRET ? { updatedAt: "2026-10-01T12:00:00Z" } : undefined,
+      outputs: ({ type }) => (type === SECRET ? { updatedAt: "2026-10-01T12:00:00Z" } : undefined),
     },
   );
   return { org: org!, resources };

@@ -4,19 +4,13 @@ import { GithubOrg } from "../../../components/githubOrg/githubOrg";
 import { Routing } from "../../../components/githubOrg/routing";
 import { RunnerPool } from "../../../components/runnerPool/runnerPool";
 import { TokenService } from "../../../components/tokenService/tokenService";
-import type { DeployOptions, RecordedResource } from "../../helpers/mocks";
+import type { RecordedResource } from "../../helpers/mocks";
 import { settingsWith } from "../config/settings";
 import { dependencies, deployWithHooks, secretPlaces, SSH_KEY, TOKEN } from "../host/recorded";
 
 const API_TOKEN = "canary-token-of-the-provider";
 const VALUE = "canary-value-of-a-secret";
 const HOSTS = ["arm64-1-1", "arm64-1-2"];
-
-/** The random text that a runner group is replaced by. */
-const MOCKS: DeployOptions = {
-  outputs: ({ type }) =>
-    type === "random:index/randomId:RandomId" ? { hex: "00c0ffee" } : undefined,
-};
 
 /** The components put together as the program does. */
 async function deployFleet(placement: "dedicated" | "colocated"): Promise<RecordedResource[]> {
@@ -66,7 +60,7 @@ async function deployFleet(placement: "dedicated" | "colocated"): Promise<Record
       { level: "organization", variable: "ARM64_RUNS_ON", value: "{}", repositories: { a: 30 } },
       { dependsOn: pool },
     );
-  }, MOCKS);
+  });
   return resources;
 }
 
