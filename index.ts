@@ -2,7 +2,7 @@ import * as github from "@pulumi/github";
 import * as hcloud from "@pulumi/hcloud";
 import * as pulumi from "@pulumi/pulumi";
 import { loadConfig } from "./components/config/load";
-import { addressInRange } from "./components/fleetNetwork/addresses";
+import { lastHostAddress } from "./components/fleetNetwork/addresses";
 import { FleetNetwork } from "./components/fleetNetwork/fleetNetwork";
 import { GithubOrg } from "./components/githubOrg/githubOrg";
 import { recordedSecrets, rewrittenSecrets } from "./components/githubOrg/recordedSecrets";
@@ -31,7 +31,8 @@ async function fleet(): Promise<Record<string, unknown>> {
 
   const hetzner: pulumi.ComponentResourceOptions = {
     provider: new hcloud.Provider("hetzner", {
-      token: secretOrUndefined(config.hcloud.token),
+      // From the environment the provider takes it itself, also when destroy or refresh do not run this program.
+      token: config.hcloud.tokenIsConfigured ? secretOrUndefined(config.hcloud.token) : undefined,
       endpoint: config.hcloud.endpoint,
       pollInterval: config.hcloud.pollInterval,
     }),
@@ -102,8 +103,7 @@ async function fleet(): Promise<Record<string, unknown>> {
               serverName: `${prefix}-token-service`,
               serverType: settings.tokenService.serverType,
               location: tokenServiceLocation(settings),
-              // The first address of the subnet that Hetzner does not keep for itself.
-              privateIp: addressInRange(settings.network.subnet, 2),
+              privateIp: lastHostAddress(settings.network.subnet),
               image,
               ...credential,
             },

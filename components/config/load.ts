@@ -10,7 +10,11 @@ export interface FleetConfig {
   readonly githubToken: pulumi.Output<string>;
   readonly sshPrivateKey: pulumi.Output<string>;
   readonly orgSecrets: Readonly<Record<string, pulumi.Output<string>>>;
-  readonly hcloud: ApiAccess & { readonly pollInterval: string | undefined };
+  readonly hcloud: ApiAccess & {
+    readonly pollInterval: string | undefined;
+    /** Whether the token stands in the configuration, rather than in the environment of each run. */
+    readonly tokenIsConfigured: boolean;
+  };
   readonly github: ApiAccess & {
     readonly writeDelayMs: number | undefined;
     /** Whether the token stands in the configuration, rather than in the environment of each run. */
@@ -40,7 +44,10 @@ export function loadConfig(): FleetConfig {
   const problems = [
     stackNameProblem(pulumi.getStack()),
     ...(validated.ok
-      ? plainTextSecrets(validated.settings, namespace, process.env.PULUMI_CONFIG_SECRET_KEYS)
+      ? [
+          ...plainTextSecrets(validated.settings, namespace, process.env.PULUMI_CONFIG_SECRET_KEYS),
+          ...misleadingEnvironment(validated.settings.organization, process.env),
+        ]
       : validated.problems),
   ].filter((problem) => problem !== undefined);
   if (!validated.ok || problems.length > 0) throw userError(problems.join("\n"));
@@ -60,6 +67,7 @@ export function loadConfig(): FleetConfig {
       token: hcloud.get("token") ?? process.env.HCLOUD_TOKEN,
       endpoint: hcloud.get("endpoint") ?? process.env.HCLOUD_ENDPOINT,
       pollInterval: hcloud.get("pollInterval"),
+      tokenIsConfigured: hcloud.get("token") !== undefined,
     },
     github: {
       token: github.get("token") ?? process.env.GITHUB_TOKEN,
@@ -94,6 +102,21 @@ export function plainTextSecrets(
       ({ key }) =>
         `${namespace}:${key}: found in plain text, expected a secret, as \`pulumi config set --secret --path ${key}\` makes it from standard input.`,
     );
+}
+
+/** Variables that the GitHub provider prefers to what it is given: it would then write to another organization. */
+export function misleadingEnvironment(
+  organization: string,
+  environment: Readonly<Record<string, string | undefined>>,
+): string[] {
+  return ["GITHUB_OWNER", "GITHUB_ORGANIZATION"].flatMap((name) => {
+    const value = environment[name];
+    return value === undefined || value.toLowerCase() === organization.toLowerCase()
+      ? []
+      : [
+          `${name}: found ${JSON.stringify(value)}, expected nothing or ${organization}, since the GitHub provider prefers this variable to the configured organization.`,
+        ];
+  });
 }
 
 /** Configuration values are JSON where they are structured and bare text where they are not, even if it looks like JSON. */

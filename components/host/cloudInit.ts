@@ -27,6 +27,7 @@ export function renderCloudInit(model: CloudInitModel): string {
       "docker.io",
       "docker-cli",
       "docker-compose",
+      "curl",
       "unattended-upgrades",
       ...model.packages.map(quoted),
     ],
@@ -40,6 +41,8 @@ export function renderCloudInit(model: CloudInitModel): string {
           "PasswordAuthentication no",
           "KbdInteractiveAuthentication no",
           "X11Forwarding no",
+          // A drain says nothing for as long as a job runs; what forgets silent connections must not cut it.
+          "ClientAliveInterval 30",
           "",
         ].join("\n"),
       },

@@ -47,6 +47,7 @@ export function runOverSsh(
         username: "root",
         privateKey: target.privateKey,
         readyTimeout: 15_000,
+        keepaliveInterval: 30_000,
         hostVerifier: (key: Buffer) => key.toString("base64") === pinned,
       });
   }).finally(() => {

@@ -41,9 +41,10 @@ export class RunnerPool extends pulumi.ComponentResource {
     for (let index = 0; index <= (placed.at(-1)?.placementGroup ?? 0); index++) {
       groups.push(
         new hcloud.PlacementGroup(
-          `${name}-spread-${index + 1}`,
+          // A group holds ten: the hosts of two generations, side by side in a roll, need their own.
+          `${name}-${settings.generation}-spread-${index + 1}`,
           {
-            name: `${args.prefix}-${args.pool}-${index + 1}`,
+            name: `${args.prefix}-${args.pool}-${settings.generation}-${index + 1}`,
             type: "spread",
             labels: { ...args.environment.labels, pool: args.pool },
           },

@@ -14,6 +14,13 @@ export interface TokenServiceModel {
   readonly token: string;
 }
 
+/** At a boot, Docker may start before the private address is there, and does not try again to publish a port on it. */
+const BIND_EARLY: HostFile = {
+  path: "/etc/sysctl.d/60-runner-fleet.conf",
+  mode: "0644",
+  content: "net.ipv4.ip_nonlocal_bind = 1\n",
+};
+
 /** The service's entry in a compose project; `address` publishes it on one address of the host. */
 export function tokenServiceEntry(image: string, address?: string): ComposeService {
   return {
@@ -35,11 +42,22 @@ export function credentialFile(model: Pick<TokenServiceModel, "organization" | "
   };
 }
 
-/** Brings a host of its own to run the token service, reachable at `address` only. */
-export function tokenServiceScript(model: TokenServiceModel, address: string): string {
+/**
+ * Brings a host of its own to run the token service, reachable at `address` only. The server type is named in it, so that
+ * a rescaled host is checked again.
+ */
+export function tokenServiceScript(
+  model: TokenServiceModel & { readonly serverType: string },
+  address: string,
+): string {
   return renderApplyScript(
-    [credentialFile(model), composeFile({ kms: tokenServiceEntry(model.image, address) })],
     [
+      credentialFile(model),
+      BIND_EARLY,
+      composeFile({ kms: tokenServiceEntry(model.image, address) }),
+    ],
+    [
+      `# ${model.serverType}`,
       `docker compose --project-directory ${STACK_DIRECTORY} up --detach --quiet-pull --remove-orphans`,
       // Any answer counts: the protocol has no route that tells its health.
       `curl --silent --output /dev/null --retry 60 --retry-delay 1 --retry-connrefused http://${address}:${TOKEN_SERVICE_PORT}/`,

@@ -24,7 +24,7 @@ export class TokenService extends pulumi.ComponentResource {
 
   constructor(name: string, args: TokenServiceArgs, opts?: pulumi.ComponentResourceOptions) {
     super("runner-fleet:index:TokenService", name, {}, opts);
-    const { image, organization, privateIp } = args;
+    const { image, organization, privateIp, serverType } = args;
 
     this.host = new Host(
       name,
@@ -37,7 +37,9 @@ export class TokenService extends pulumi.ComponentResource {
         privateIp,
         script: pulumi
           .output(args.token)
-          .apply((token) => tokenServiceScript({ image, organization, token }, privateIp)),
+          .apply((token) =>
+            tokenServiceScript({ image, organization, token, serverType }, privateIp),
+          ),
       },
       { parent: this },
     );

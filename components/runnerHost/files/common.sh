@@ -21,3 +21,9 @@ working() {
   done < <(grep -lsx Runner.Worker /proc/[0-9]*/comm)
   return 1
 }
+
+# listening N: whether slot N waits for a job or runs one.
+listening() {
+  # Reads to the end: leaving early would end docker by SIGPIPE, which counts as a failure here.
+  docker logs "runner-$1" 2>&1 | grep 'Listening for Jobs' >/dev/null || working "$1"
+}

@@ -24,7 +24,8 @@ stop() {
   local slot=$1 runner="runner-$1"
   while [ "$SECONDS" -lt "$timeout" ]; do
     docker container inspect "$runner" >/dev/null 2>&1 || break
-    # Frozen while we look: no job can start between the look and the signal.
+    # Frozen while we look: no job starts between the look and the signal. One that GitHub assigns while the runner then
+    # deregisters, which takes a moment, is still lost.
     docker pause "$runner" >/dev/null 2>&1 || { sleep 1; continue; }
     if working "$slot"; then
       docker unpause "$runner" >/dev/null

@@ -16,4 +16,11 @@ install -d -m 0755 /run/runner-fleet
 definition "$1" >"/run/runner-fleet/$runner.hash.new"
 mv -f "/run/runner-fleet/$runner.hash.new" "/run/runner-fleet/$runner.hash"
 
+# The image waits for ever when its token or its registration is not answered: a runner that does not come online is
+# ended, and the unit starts the next. Ends with the unit at the latest.
+(
+  sleep 120
+  if ! listening "$1"; then docker kill "$runner"; fi
+) </dev/null >/dev/null 2>&1 &
+
 exec "${compose[@]}" run --rm --no-TTY --no-deps --name "$runner" "$runner"

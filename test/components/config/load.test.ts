@@ -1,6 +1,11 @@
 import assert from "node:assert/strict";
 import * as pulumi from "@pulumi/pulumi";
-import { type FleetConfig, loadConfig, plainTextSecrets } from "../../../components/config/load";
+import {
+  type FleetConfig,
+  loadConfig,
+  misleadingEnvironment,
+  plainTextSecrets,
+} from "../../../components/config/load";
 import { deploy, valueOf } from "../../helpers/mocks";
 import { rawSettings, settingsWith } from "./settings";
 
@@ -77,6 +82,7 @@ describe("loadConfig", () => {
       token: "of the stack",
       endpoint: "http://127.0.0.1:1/v1",
       pollInterval: "20ms",
+      tokenIsConfigured: true,
     });
     assert.deepEqual(configured.github, {
       token: "of the stack",
@@ -140,4 +146,18 @@ describe("plainTextSecrets", () => {
     const others = keys.filter((one) => one !== "fleet:secrets");
     assert.deepEqual(plainTextSecrets(without, "fleet", JSON.stringify(others)), []);
   });
+});
+
+describe("misleadingEnvironment", () => {
+  it("leaves alone what says the same", () => {
+    assert.deepEqual(misleadingEnvironment("acme", { GITHUB_OWNER: "Acme", PATH: "/bin" }), []);
+  });
+
+  for (const name of ["GITHUB_OWNER", "GITHUB_ORGANIZATION"]) {
+    it(`names ${name} where it leads elsewhere`, () => {
+      assert.deepEqual(misleadingEnvironment("acme", { [name]: "other" }), [
+        `${name}: found "other", expected nothing or acme, since the GitHub provider prefers this variable to the configured organization.`,
+      ]);
+    });
+  }
 });

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { addressInRange } from "../../../components/fleetNetwork/addresses";
+import { addressInRange, lastHostAddress } from "../../../components/fleetNetwork/addresses";
 
 describe("addressInRange", () => {
   for (const [cidr, index, expected] of [
@@ -16,4 +16,20 @@ describe("addressInRange", () => {
       assert.equal(addressInRange(cidr, index), expected);
     });
   }
+});
+
+describe("lastHostAddress", () => {
+  for (const [cidr, expected] of [
+    ["10.0.1.0/24", "10.0.1.254"],
+    ["10.0.0.0/16", "10.0.255.254"],
+    ["10.0.1.64/29", "10.0.1.70"],
+  ] as const) {
+    it(`of ${cidr} is ${expected}`, () => assert.equal(lastHostAddress(cidr), expected));
+  }
+
+  it("throws for what is no range", () => {
+    assert.throws(() => lastHostAddress("10.0.1.0"), {
+      message: "10.0.1.0 is no range in CIDR notation.",
+    });
+  });
 });

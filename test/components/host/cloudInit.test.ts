@@ -38,14 +38,14 @@ describe("renderCloudInit", () => {
       ssh_keys: { ed25519_private: hostKey.privateKey, ed25519_public: hostKey.publicKey },
       ssh_pwauth: false,
       package_update: true,
-      packages: ["docker.io", "docker-cli", "docker-compose", "unattended-upgrades"],
+      packages: ["docker.io", "docker-cli", "docker-compose", "curl", "unattended-upgrades"],
       write_files: [
         {
           path: "/etc/ssh/sshd_config.d/10-runner-fleet.conf",
           permissions: "0644",
           content:
             "Port 22\nPermitRootLogin prohibit-password\nPasswordAuthentication no\n" +
-            "KbdInteractiveAuthentication no\nX11Forwarding no\n",
+            "KbdInteractiveAuthentication no\nX11Forwarding no\nClientAliveInterval 30\n",
         },
         {
           path: "/etc/docker/daemon.json",

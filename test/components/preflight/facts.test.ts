@@ -23,7 +23,13 @@ function configWith(
     githubToken: pulumi.secret(settings.githubAuth.token),
     sshPrivateKey: pulumi.secret(settings.ssh.privateKey),
     orgSecrets: {},
-    hcloud: { token: hcloudToken, endpoint: undefined, pollInterval: undefined, ...hcloud },
+    hcloud: {
+      token: hcloudToken,
+      endpoint: undefined,
+      pollInterval: undefined,
+      tokenIsConfigured: false,
+      ...hcloud,
+    },
     github: {
       token: githubToken,
       endpoint: undefined,

@@ -42,7 +42,12 @@ describe("readFacts against the local cloud", () => {
       githubToken: pulumi.secret(service),
       sshPrivateKey: pulumi.secret(settings.ssh.privateKey),
       orgSecrets: {},
-      hcloud: { token: hetzner.token, endpoint: `${HETZNER}/v1`, pollInterval: undefined },
+      hcloud: {
+        token: hetzner.token,
+        endpoint: `${HETZNER}/v1`,
+        pollInterval: undefined,
+        tokenIsConfigured: false,
+      },
       github: { token, endpoint: GITHUB, writeDelayMs: undefined, tokenIsConfigured: false },
     };
   }

@@ -99,7 +99,8 @@ describe("the scripts of a runner host", () => {
         const text = readFileSync(join(FILES, name), "utf8")
           .replaceAll("/opt/runner-fleet", at("opt/runner-fleet"))
           .replaceAll("/run/runner-fleet", at("run/runner-fleet"))
-          .replaceAll("/etc/systemd", at("etc/systemd"));
+          .replaceAll("/etc/systemd", at("etc/systemd"))
+          .replaceAll("sleep 120", "sleep 1");
         const path = at("opt/runner-fleet/bin", name === "common.sh" ? name : name.slice(0, -3));
         writeFileSync(path, text, { mode: 0o755 });
       }
@@ -313,6 +314,20 @@ describe("the scripts of a runner host", () => {
         );
       });
 
+      it("takes no time off for the jobs that it waited for", async () => {
+        slots({ 1: "a" });
+        writeFileSync(at("wanted-1"), "b\n");
+        const end = await job(1);
+        // The job takes longer than a runner may take to come online.
+        const converge = spawn(at("opt/runner-fleet/bin/converge"), ["1", "30", "1"], {
+          env: environment(),
+        });
+        const exited = new Promise<number | null>((resolve) => converge.once("exit", resolve));
+        await until(() => calls().filter((call) => call.startsWith("docker unpause")).length >= 3);
+        await end();
+        assert.equal(await exited, 0);
+      });
+
       it("takes a runner that works for one that is online", async () => {
         slots({ 1: "a" });
         await job(1);
@@ -335,6 +350,20 @@ describe("the scripts of a runner host", () => {
         assert.deepEqual(calls(), [
           `docker compose --project-directory ${at("opt/runner-fleet")} run --rm --no-TTY --no-deps --name runner-1 runner-1`,
         ]);
+      });
+
+      it("ends a runner that does not come online", async () => {
+        writeFileSync(at("wanted-1"), "a\n");
+        assert.equal(run("slot", 1).status, 0);
+        await until(() => calls().includes("docker kill runner-1"));
+      });
+
+      it("leaves one alone that listens", async () => {
+        writeFileSync(at("wanted-1"), "a\n");
+        writeFileSync(at("log-1"), "Listening for Jobs\n");
+        assert.equal(run("slot", 1).status, 0);
+        await new Promise((resolve) => setTimeout(resolve, 1_500));
+        assert.ok(!calls().some((call) => call.startsWith("docker kill")));
       });
 
       it("lets a container that is still there finish, and removes it", () => {

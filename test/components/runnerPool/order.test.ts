@@ -83,7 +83,7 @@ describe("the order of a fleet", () => {
           const shared = [
             host,
             `${host}-network`,
-            "arm64-spread-1",
+            "arm64-1-spread-1",
             "network",
             "network-subnet",
             "network-firewall",

@@ -35,10 +35,10 @@ describe("RunnerPool", () => {
     const { pool, resources, hosts } = await deployPool({ count: 2, runnersPerHost: 2 });
     assert.deepEqual(hosts, ["arm64-1-1", "arm64-1-2"]);
     const summary = summarize(resources);
-    assert.deepEqual(summary[`${GROUP} arm64-spread-1`], {
+    assert.deepEqual(summary[`${GROUP} arm64-1-spread-1`], {
       parent: "arm64",
       inputs: {
-        name: "dev-arm64-1",
+        name: "dev-arm64-1-1",
         type: "spread",
         labels: { ...ENVIRONMENT.labels, pool: "arm64" },
       },
@@ -56,7 +56,7 @@ describe("RunnerPool", () => {
       Object.keys(summary).sort(),
       [
         "runner-fleet:index:RunnerPool arm64",
-        `${GROUP} arm64-spread-1`,
+        `${GROUP} arm64-1-spread-1`,
         ...ofHost("arm64-1-1"),
         ...ofHost("arm64-1-2"),
       ].sort(),
@@ -133,12 +133,12 @@ describe("RunnerPool", () => {
       const groups = resources.filter(({ type }) => type === GROUP);
       assert.deepEqual(
         groups.map(({ name, inputs }) => [name, inputs.name]),
-        sizes.map((_, index) => [`arm64-spread-${index + 1}`, `dev-arm64-${index + 1}`]),
+        sizes.map((_, index) => [`arm64-1-spread-${index + 1}`, `dev-arm64-1-${index + 1}`]),
       );
       const servers = resources.filter(({ type }) => type === SERVER);
       for (const [index, size] of sizes.entries()) {
         const inside = servers.filter(({ options }) =>
-          options.dependsOn.includes(`arm64-spread-${index + 1}`),
+          options.dependsOn.includes(`arm64-1-spread-${index + 1}`),
         );
         assert.equal(inside.length, size);
         const [id, ...others] = new Set(inside.map(({ inputs }) => inputs.placementGroupId));

@@ -12,7 +12,7 @@ import { needs } from "../host/onPath";
 import { TOKEN } from "../host/recorded";
 
 const IMAGE = "knatnetwork/github-runner-kms:latest";
-const MODEL = { image: IMAGE, organization: "acme", token: TOKEN };
+const MODEL = { image: IMAGE, organization: "acme", token: TOKEN, serverType: "cax11" };
 
 describe("the stack of the token service", () => {
   it("is the golden file, byte for byte", () => {

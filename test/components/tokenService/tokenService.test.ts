@@ -14,7 +14,12 @@ import {
   TOKEN,
 } from "../host/recorded";
 
-const MODEL = { image: "knatnetwork/github-runner-kms:latest", organization: "acme", token: TOKEN };
+const MODEL = {
+  image: "knatnetwork/github-runner-kms:latest",
+  organization: "acme",
+  token: TOKEN,
+  serverType: "cax11",
+};
 
 describe("TokenService", () => {
   it("is one host with a fixed private address and the service's stack", async () => {
@@ -23,7 +28,6 @@ describe("TokenService", () => {
       service = new TokenService("token-service", {
         environment: ENVIRONMENT,
         serverName: "dev-token-service",
-        serverType: "cax11",
         location: "fsn1",
         privateIp: "10.0.1.2",
         ...MODEL,

@@ -327,7 +327,10 @@ describe("thin hosts", () => {
     await hosts.powerOn(2);
     const image = "knatnetwork/github-runner-kms:latest";
     const token = github.tokens.admin;
-    const stdin = tokenServiceScript({ image, organization: "acme", token }, privateIp);
+    const stdin = tokenServiceScript(
+      { image, organization: "acme", token, serverType: "cax11" },
+      privateIp,
+    );
     assert.match((await hosts.exec(2, ["bash", "-s"], { stdin })).stderr, /cannot publish/);
     await join(2, privateIp);
     assert.equal((await hosts.exec(2, ["bash", "-s"], { stdin })).code, 0);
