@@ -1,6 +1,7 @@
 import { utils } from "ssh2";
 import { parse } from "yaml";
 import { z } from "zod";
+import { newKeyPair } from "../keys";
 
 /** The part of a cloud-config that the thin model acts on. */
 const cloudConfig = z.object({
@@ -41,7 +42,7 @@ export function firstBoot(userData: string): FirstBoot {
     .map(({ content = "" }) => /^\s*Port\s+(\d+)\s*$/im.exec(content)?.[1])
     .find((found) => found !== undefined);
   return {
-    hostKey: hostKey ?? utils.generateKeyPairSync("ed25519").private,
+    hostKey: hostKey ?? newKeyPair().private,
     sshPort: Number(port ?? 22),
     warning,
   };

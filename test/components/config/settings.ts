@@ -1,9 +1,9 @@
-import { utils } from "ssh2";
 import { type FleetSettings, validateSettings } from "../../../components/config/schema";
+import { newKeyPair } from "../../../local-cloud/hosts/keys";
 
 /** A fresh key pair in OpenSSH form. */
 export function keyPair(): { readonly publicKey: string; readonly privateKey: string } {
-  const { public: publicKey, private: privateKey } = utils.generateKeyPairSync("ed25519");
+  const { public: publicKey, private: privateKey } = newKeyPair();
   return { publicKey, privateKey };
 }
 

@@ -4,7 +4,7 @@ import { cpSync, mkdtempSync, readFileSync, rmSync, symlinkSync } from "node:fs"
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import path from "node:path";
-import { Server, utils } from "ssh2";
+import { Server } from "ssh2";
 import {
   type Engine,
   engineEnvironment,
@@ -12,6 +12,7 @@ import {
   prepareEngine,
 } from "../../../local-cloud/engine";
 import { olderThan } from "../../../local-cloud/engine/build";
+import { newKeyPair } from "../../../local-cloud/hosts/keys";
 
 const PASSWORD = "hidden-in-the-state";
 
@@ -231,7 +232,7 @@ async function startSshd(): Promise<{
   commands: string[];
   close(): void;
 }> {
-  const key = utils.generateKeyPairSync("ed25519");
+  const key = newKeyPair();
   const commands: string[] = [];
   const server = new Server({ hostKeys: [key.private] }, (client) => {
     client.on("error", () => client.end());

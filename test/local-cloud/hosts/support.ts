@@ -1,6 +1,7 @@
 import { connect } from "node:net";
-import { Client, utils } from "ssh2";
+import { Client } from "ssh2";
 import type { HostBackend } from "../../../local-cloud/hosts/types";
+import { newKeyPair } from "../../../local-cloud/hosts/keys";
 
 /** Polls until `probe` gives something; an error says what was waited for. */
 export async function eventually<T>(
@@ -32,7 +33,7 @@ export function dial(host: string, port: number, timeoutMs = 1500): Promise<stri
 }
 
 export function keyPair(): { private: string; public: string } {
-  const pair = utils.generateKeyPairSync("ed25519");
+  const pair = newKeyPair();
   return { private: pair.private, public: pair.public };
 }
 

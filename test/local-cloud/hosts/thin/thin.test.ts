@@ -4,7 +4,7 @@ import { createServer } from "node:net";
 import { platform } from "node:process";
 import { setTimeout as sleep } from "node:timers/promises";
 import { describe, it } from "mocha";
-import { Client, utils } from "ssh2";
+import { Client } from "ssh2";
 import { renderApplyScript } from "../../../../components/host/applyScript";
 import { renderCloudInit } from "../../../../components/host/cloudInit";
 import { composeFile } from "../../../../components/host/compose";
@@ -22,10 +22,11 @@ import { createGitHub, type GitHub } from "../../../../local-cloud/github";
 import { until } from "../../../../local-cloud/hosts/run";
 import { createThinHosts } from "../../../../local-cloud/hosts/thin";
 import type { ExecResult, HostBackend } from "../../../../local-cloud/hosts/types";
+import { newKeyPair } from "../../../../local-cloud/hosts/keys";
 
 const SSH_PORT = 2222;
 const hostKey = hostKeyFromSecret("of the host");
-const login = utils.generateKeyPairSync("ed25519");
+const login = newKeyPair();
 const GROUP = "arm64-fleet";
 
 interface Login {
@@ -152,7 +153,7 @@ describe("thin hosts", () => {
     assert.equal((await ssh("cat /x")).code, 1);
     const { publicKey } = hostKeyFromSecret("of another host");
     await assert.rejects(ssh("cat /x", "", { pinned: publicKey }), /verification failed/);
-    const stranger = utils.generateKeyPairSync("ed25519").private;
+    const stranger = newKeyPair().private;
     await assert.rejects(ssh("cat /x", "", { privateKey: stranger }), /authentication methods/);
     await assert.rejects(ssh("cat /x", "", { username: "admin" }), /authentication methods/);
   });
