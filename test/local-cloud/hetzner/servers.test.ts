@@ -388,7 +388,10 @@ describe("hetzner servers", () => {
     await cloud.refused(attach(two, { alias_ips: ["10.0.1.7"] }), 422, "ip_not_available");
     await cloud.refused(attach(two, { ip_range: "10.0.9.0/24" }), 422, "no_subnet_available");
     await cloud.done(attach(two));
-    assert.equal((await cloud.readServer(two.id)).private_net[0]?.ip, "10.0.1.1");
+    const attachment = (await cloud.readServer(two.id)).private_net[0];
+    assert.equal(attachment?.ip, "10.0.1.1");
+    // Of the address, so that neighbours find whoever has it next.
+    assert.equal(attachment?.mac_address, "86:00:0a:00:01:01");
     assert.deepEqual((await cloud.get(`/networks/${network}`)).body.network.servers, [
       one.id,
       two.id,

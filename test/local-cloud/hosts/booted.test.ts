@@ -342,9 +342,18 @@ services:
     const folder = join(instancesFolder(), `${process.pid}-${prefix.slice(2)}`);
     assert.ok(readFileSync("/proc/self/mounts", "utf8").includes(`${folder}/21/root `));
     const ip = addressOf(21);
+    // Neighbours remember hardware addresses for minutes: neither the gateway's nor that of an address may change.
+    const hardware = () =>
+      execFileSync("ip", ["-br", "link", "show", `${prefix}-pub`])
+        .toString()
+        .split(/\s+/)[2];
+    const card = async (id: number) =>
+      (await other.exec(id, ["cat", "/sys/class/net/eth0/address"])).stdout;
+    const [gateway, first] = [hardware(), await card(21)];
     await other.delete(21);
     await other.delete(21);
     other.releaseAddress(ip);
+    assert.equal(hardware(), gateway);
     assert.equal(other.status(21), "absent");
     assert.deepEqual(
       readdirSync(folder).filter((name) => name === "21"),
@@ -352,6 +361,9 @@ services:
     );
     await create(other, 22);
     await other.powerOn(22);
+    assert.equal(addressOf(22), ip);
+    assert.equal(await card(22), first);
+    assert.equal(hardware(), gateway);
     await other.close();
     assert.deepEqual(traces(prefix), []);
     assert.equal(readFileSync("/proc/self/mounts", "utf8").includes(folder), false);
