@@ -25,11 +25,6 @@ export default tseslint.config(
     },
   },
   {
-    // Mocha's describe/it callbacks and node:test style promises are awaited by the runner.
-    files: ["test/**/*.ts"],
-    rules: { "@typescript-eslint/unbound-method": "off" },
-  },
-  {
     files: ["**/*.mjs", "**/*.cjs"],
     languageOptions: {
       globals: {
