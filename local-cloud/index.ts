@@ -1,12 +1,17 @@
 import { uninterrupted } from "./core/interruption";
 import { listen, type Listening } from "./core/serve";
 import { Traffic } from "./core/traffic";
-import { createGitHub, type GitHub } from "./github";
+import { createGitHub, type GitHub, type RegistryAccess } from "./github";
+import type { HostedRunners } from "./github/hostedRunners";
 import { createHetzner, type Hetzner } from "./hetzner";
 import { createBootedHosts } from "./hosts/booted";
+import { createBootedRunners } from "./hosts/bootedRunners";
 import { missingCapability, prepareHosts } from "./hosts/prepare";
+import { createProcessRunners } from "./hosts/processRunners";
 import { createThinHosts } from "./hosts/thin";
 import type { GatewayServices, HostBackend } from "./hosts/types";
+import { openRegistries, type Registries } from "./registry";
+import { emulateArm64, type Emulation } from "./tools/emulation";
 
 export interface LocalCloudOptions {
   /** Hears one line for each step. Default: silence. */
@@ -19,6 +24,10 @@ export interface LocalCloud {
   readonly hetzner: Hetzner;
   readonly github: GitHub;
   readonly hosts: HostBackend;
+  /** What hosts and hosted runners find as ghcr.io and docker.io; undefined where hosts are thin. */
+  readonly registries: Registries | undefined;
+  /** Whether hosts and hosted runners run programs for arm64. */
+  readonly emulation: Emulation;
   /** Request log, surprises and fault script of both sides. */
   readonly traffic: Traffic;
   /** Organization that the tokens belong to. */
@@ -34,13 +43,32 @@ export interface LocalCloud {
 export async function startLocalCloud(options: LocalCloudOptions = {}): Promise<LocalCloud> {
   const log = options.log ?? (() => undefined);
   const traffic = new Traffic();
-  const github = await createGitHub({ traffic });
-  const hosts = await startHosts(options.hosts, log, {
-    names: ["github.com", "api.github.com"],
-    handler: (request) => github.fetch(request),
-    // No host runs, and so none asks, before there is an API to make one.
-    metadata: (id, path) => hetzner.metadata(id, path),
-  });
+  // No host runs, and so none asks, before there are APIs to make one.
+  const accessOf = (token: string) => github.registryAccess(token);
+  const { hosts, runners, registries, emulation } = await startMachines(
+    options.hosts,
+    log,
+    accessOf,
+    {
+      names: ["github.com", "api.github.com"],
+      handler: (request) => github.fetch(request),
+      metadata: (id, path) => hetzner.metadata(id, path),
+    },
+  );
+  const closeMachines = async () => {
+    try {
+      await hosts.close();
+    } finally {
+      await registries?.close();
+      if (emulation.available) await emulation.close();
+    }
+  };
+  const github = await createGitHub({ traffic, hosted: { runners } }).catch(
+    async (error: unknown) => {
+      await uninterrupted(closeMachines);
+      throw error;
+    },
+  );
   const hetzner = createHetzner({ traffic, hosts });
   const listening: Listening[] = [];
   const close = async () => {
@@ -48,7 +76,7 @@ export async function startLocalCloud(options: LocalCloudOptions = {}): Promise<
     try {
       await github.close();
     } finally {
-      await hosts.close();
+      await closeMachines();
     }
   };
   const serve = async (side: Hetzner | GitHub): Promise<string> => {
@@ -68,6 +96,8 @@ export async function startLocalCloud(options: LocalCloudOptions = {}): Promise<
     hetzner,
     github,
     hosts,
+    registries,
+    emulation,
     traffic,
     organization: "acme",
     environment: {
@@ -80,23 +110,49 @@ export async function startLocalCloud(options: LocalCloudOptions = {}): Promise<
     reset: async () => {
       await hetzner.reset();
       await github.reset();
+      await registries?.reset();
       traffic.reset();
     },
     close: () => uninterrupted(close),
   };
 }
 
-async function startHosts(
+interface Machines {
+  readonly hosts: HostBackend;
+  readonly runners: HostedRunners;
+  readonly registries: Registries | undefined;
+  readonly emulation: Emulation;
+}
+
+async function startMachines(
   wanted: LocalCloudOptions["hosts"],
   log: (line: string) => void,
+  accessOf: (token: string) => RegistryAccess | undefined,
   services: GatewayServices,
-): Promise<HostBackend> {
+): Promise<Machines> {
   const missing = wanted === "thin" ? undefined : missingCapability();
   if (wanted === "booted" && missing !== undefined) throw new Error(missing);
   if (wanted === "thin" || missing !== undefined) {
     if (missing !== undefined)
       log(`hosts: a thin model instead of booted servers, since ${missing}`);
-    return createThinHosts({ services });
+    const hosts = createThinHosts({ services });
+    const emulation = { available: false, reason: "hosts are thin" } as const;
+    return { hosts, runners: createProcessRunners(), registries: undefined, emulation };
   }
-  return createBootedHosts({ images: await prepareHosts({ log }), services });
+  const images = await prepareHosts({ log });
+  const emulation = await emulateArm64(images.emulator);
+  if (!emulation.available)
+    log(`hosts run programs of this machine's kind alone: ${emulation.reason}`);
+  let registries: Registries | undefined;
+  try {
+    registries = await openRegistries({ files: images.registry, accessOf });
+    const { sites } = registries;
+    const hosts = await createBootedHosts({ images, services: { ...services, sites } });
+    const runners = createBootedRunners({ hosts, root: images.runnerRoot });
+    return { hosts, runners, registries, emulation };
+  } catch (error) {
+    await registries?.close();
+    if (emulation.available) await emulation.close();
+    throw error;
+  }
 }

@@ -11,7 +11,7 @@ import {
   type Instance,
   macAddressFor,
 } from "./instance";
-import { Machine } from "./machine";
+import { Machine, type Interface } from "./machine";
 import { instancesFolder, type HostImages } from "./prepare";
 import { limiter, run } from "./run";
 import type {
@@ -56,7 +56,7 @@ interface Host {
  * Hosts as systems booted in containers, with a gateway of their own. Several backends, in one process or many, do not meet.
  * Rejects when the machine lacks something; ask `missingCapability` first.
  */
-export async function createBootedHosts(options: BootedHostsOptions): Promise<HostBackend> {
+export async function createBootedHosts(options: BootedHostsOptions): Promise<BootedHosts> {
   const instance = await claimInstance(options.dir ?? instancesFolder());
   const hosts = new BootedHosts(options.images, instance);
   try {
@@ -68,9 +68,18 @@ export async function createBootedHosts(options: BootedHostsOptions): Promise<Ho
   return hosts;
 }
 
-class BootedHosts implements HostBackend {
+/** A machine that is no server of the API's, on the same network as these. */
+export interface Guest {
+  readonly machine: Machine;
+  /** Ends what runs and removes the disk. Harmless when already gone. */
+  discard(): Promise<void>;
+}
+
+/** As `createBootedHosts` makes it. */
+export class BootedHosts implements HostBackend {
   readonly kind = "booted";
   private readonly hosts = new Map<number, Host>();
+  private readonly guests = new Set<Guest>();
   private readonly reserved = new Set<string>();
   private readonly privateBridges = new Map<number, { bridge: string; users: number }>();
   private readonly bounded = limiter(AT_ONCE);
@@ -136,21 +145,44 @@ class BootedHosts implements HostBackend {
     };
     this.hosts.set(spec.id, host);
     machine.size = spec;
-    await machine.addInterface({
-      name: "eth0",
-      bridge: instance.publicBridge,
-      // Of the address, not of the server: whoever knew the last server at it finds the next one at once.
-      macAddress: macAddressFor(spec.ipv4),
-      address: `${spec.ipv4}/24`,
-      mtu: 1500,
-      routes: [["default", "via", instance.gateway]],
-    });
+    await machine.addInterface(this.publicInterface(spec.ipv4));
     try {
       await host.inTurn(() => this.bounded(() => this.layOut(host)));
     } catch (error) {
       await this.delete(spec.id);
       throw error;
     }
+  }
+
+  /** A machine that runs, from the given root file system, with Docker's images. It goes with this backend at the latest. */
+  async guest(lower: string): Promise<Guest> {
+    if (this.closing)
+      throw new Error("no machine can be made any more: all of them are being removed");
+    const { instance } = this;
+    const ordinal = this.nextOrdinal++;
+    const ipv4 = this.reserveAddress();
+    const folder = join(instance.folder, `guest-${ordinal}`);
+    const machine = new Machine({ instance, ordinal, folder, lower });
+    const discard = async (): Promise<void> => {
+      if (!this.guests.delete(guest)) return;
+      await machine.stop();
+      await machine.unmount();
+      this.releaseAddress(ipv4);
+    };
+    const guest: Guest = { machine, discard };
+    this.guests.add(guest);
+    try {
+      await machine.addInterface(this.publicInterface(ipv4));
+      await this.bounded(async () => {
+        await machine.mount();
+        await this.layOutBase(machine);
+        await machine.start();
+      });
+    } catch (error) {
+      await discard();
+      throw error;
+    }
+    return guest;
   }
 
   powerOn(id: number): Promise<void> {
@@ -291,7 +323,10 @@ class BootedHosts implements HostBackend {
     try {
       await this.closeGateway();
       // One that cannot be removed keeps none of the others.
-      const ended = await Promise.allSettled([...this.hosts.keys()].map((id) => this.delete(id)));
+      const ended = await Promise.allSettled([
+        ...[...this.hosts.keys()].map((id) => this.delete(id)),
+        ...[...this.guests].map((guest) => guest.discard()),
+      ]);
       const failed = ended.find((one) => one.status === "rejected");
       if (failed !== undefined) throw failed.reason;
     } finally {
@@ -317,14 +352,8 @@ class BootedHosts implements HostBackend {
   /** A new disk: the template's files, Docker's folder with its images, and what cloud-init is to do. */
   private async layOut({ spec, machine }: Host): Promise<void> {
     await machine.mount();
-    const { root, docker } = machine;
-    // Layers of images are written once and then only read, so a link serves; what Docker keeps about them is written in place.
-    await run("cp", ["-al", join(this.images.docker, "overlay2"), docker], {
-      timeoutMs: 120_000,
-    });
-    await run("cp", ["-a", join(this.images.docker, "image"), docker]);
-    await rm(join(root, "etc/resolv.conf"), { force: true });
-    await writeFile(join(root, "etc/resolv.conf"), `nameserver ${this.gateway}\n`);
+    await this.layOutBase(machine);
+    const { root } = machine;
     const seed = join(root, "var/lib/cloud/seed/nocloud");
     await mkdir(seed, { recursive: true });
     const metadata = {
@@ -336,6 +365,28 @@ class BootedHosts implements HostBackend {
     // JSON is YAML.
     await writeFile(join(seed, "meta-data"), JSON.stringify(metadata));
     await writeFile(join(seed, "user-data"), spec.userData, { mode: 0o600 });
+  }
+
+  private async layOutBase({ root, docker }: Machine): Promise<void> {
+    // Layers of images are written once and then only read, so a link serves; what Docker keeps about them is written in place.
+    await run("cp", ["-al", join(this.images.docker, "overlay2"), docker], {
+      timeoutMs: 120_000,
+    });
+    await run("cp", ["-a", join(this.images.docker, "image"), docker]);
+    await rm(join(root, "etc/resolv.conf"), { force: true });
+    await writeFile(join(root, "etc/resolv.conf"), `nameserver ${this.gateway}\n`);
+  }
+
+  private publicInterface(ipv4: string): Interface {
+    return {
+      name: "eth0",
+      bridge: this.instance.publicBridge,
+      // Of the address, not of the server: whoever knew the last server at it finds the next one at once.
+      macAddress: macAddressFor(ipv4),
+      address: `${ipv4}/24`,
+      mtu: 1500,
+      routes: [["default", "via", this.instance.gateway]],
+    };
   }
 
   private useBridge(networkId: number): Promise<string> {

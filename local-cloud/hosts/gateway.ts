@@ -4,6 +4,7 @@ import { createServer as createSecureServer } from "node:https";
 import type { AddressInfo } from "node:net";
 import { getRequestListener } from "@hono/node-server";
 import { AUTHORITATIVE_ANSWER, decode, encode, type Packet } from "dns-packet";
+import { requestedHost } from "../registry/site";
 import { issueCertificate, type CertificateAuthority } from "./certificates";
 import { redirectMetadata, type Instance } from "./instance";
 import type { GatewayServices } from "./types";
@@ -27,15 +28,22 @@ export async function openGateway(
   hostOf: (address: string) => number | null,
 ): Promise<Gateway> {
   const address = instance.gateway;
-  const certificate = await issueCertificate(authority, services.names, instance.folder);
+  const sites = services.sites ?? [];
+  const names = [...services.names, ...sites.flatMap((site) => site.names)];
+  const certificate = await issueCertificate(authority, names, instance.folder);
   // A Web-standard Response does not need Node's own Response and Request replaced for the whole process.
   const answer = getRequestListener((request) => services.handler(request), {
     overrideGlobalObjects: false,
   });
   // It answers an error of the handler with 500 by itself.
-  const listener = (request: IncomingMessage, response: ServerResponse): void =>
-    void answer(request, response);
+  const listener = (request: IncomingMessage, response: ServerResponse): void => {
+    const site = sites.find((one) => one.names.includes(requestedHost(request)));
+    if (site) site.listener(request, response);
+    else void answer(request, response);
+  };
   const servers: Server[] = [createServer(listener), createSecureServer(certificate, listener)];
+  // A large layer may take longer than Node's five minutes for a request.
+  for (const server of servers) server.requestTimeout = 0;
   const metadata = createServer((request, response) => {
     const { status, body } = services.metadata(
       hostOf(request.socket.remoteAddress ?? ""),
@@ -45,7 +53,7 @@ export async function openGateway(
   });
   const dns = createSocket("udp4");
   dns.on("message", (message, client) => {
-    const answer = answerTo(message, services.names, address);
+    const answer = answerTo(message, names, address);
     if (answer) dns.send(answer, client.port, client.address);
   });
   const close = async (): Promise<void> => {

@@ -3,6 +3,8 @@ import { createReadStream } from "node:fs";
 import { chmod, cp, link, mkdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { pipeline } from "node:stream/promises";
+import { bundleExecutor, executorBundle } from "../actions/bundle";
+import { BUILDKIT_VERSION, type Tools } from "../tools";
 import { run } from "./run";
 
 /** Sources of the stand-in images. */
@@ -10,6 +12,8 @@ export const IMAGE_SOURCES = join(__dirname, "..", "images");
 
 /** Releases of GitHub's runner program that there are images for, the latest first. */
 const RUNNER_VERSIONS = ["2.338.0", "2.336.0"];
+/** Names of the image with BuildKit's daemon besides its version: what buildx runs when it is told nothing. */
+const BUILDKIT_TAG = "buildx-stable-1";
 const SEARCH_PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /** Files of a layer that belong to one user. */
@@ -19,13 +23,26 @@ interface Ownership {
   readonly uid: number;
 }
 
-/** An image is the common Debian base and one layer more. */
+/** What goes into images besides their sources. */
+export interface Ingredients {
+  /** Folder of the programs that `buildBinaries` makes. */
+  readonly binaries: string;
+  readonly tools: Tools;
+  /** Root file system of hosts, of the same release as the images' base. */
+  readonly root: string;
+}
+
+interface LayerSource {
+  readonly owned?: readonly Ownership[];
+  /** Puts the layer's files below a folder. */
+  readonly stage: (layer: string, ingredients: Ingredients) => Promise<void>;
+}
+
+/** An image is the common Debian base and some layers more. */
 interface ImageSource {
   readonly names: readonly string[];
   readonly config: Readonly<Record<string, unknown>>;
-  readonly owned: readonly Ownership[];
-  /** Puts the layer's files below a folder. */
-  readonly stage: (layer: string, binaries: string) => Promise<void>;
+  readonly layers: readonly LayerSource[];
 }
 
 const RUNNER_ENVIRONMENT = [
@@ -35,6 +52,21 @@ const RUNNER_ENVIRONMENT = [
   // Everything here is the machine's own architecture standing in for the servers' one.
   "RUNNER_FLEET_LOCAL_ARCH=ARM64",
 ];
+
+/** In all images for runners, and so there once. */
+const BUILDX: LayerSource = {
+  stage: (layer, { tools }) =>
+    install(tools.buildx, join(layer, "usr/local/lib/docker/cli-plugins/docker-buildx")),
+};
+
+/** What the runner program runs the steps of jobs with: Node, and the executor as one file. */
+const EXTERNALS: LayerSource = {
+  stage: async (layer) => {
+    const externals = join(layer, "home/runner/externals");
+    await install(process.execPath, join(externals, "node20/bin/node"));
+    await bundleExecutor(join(externals, "executor.cjs"));
+  },
+};
 
 /** The images that run GitHub's runner program, under the names for one of its releases. */
 function runnerImages(version: string, more: string | undefined): ImageSource[] {
@@ -52,14 +84,19 @@ function runnerImages(version: string, more: string | undefined): ImageSource[] 
         WorkingDir: "/home/runner",
         Entrypoint: ["/entrypoint.sh"],
       },
-      owned: [],
-      stage: async (layer, binaries) => {
-        await stageRunner(layer, binaries);
-        await install(
-          join(IMAGE_SOURCES, "github-runner/entrypoint.sh"),
-          join(layer, "entrypoint.sh"),
-        );
-      },
+      layers: [
+        BUILDX,
+        EXTERNALS,
+        {
+          stage: async (layer, ingredients) => {
+            await stageRunner(layer, ingredients);
+            await install(
+              join(IMAGE_SOURCES, "github-runner/entrypoint.sh"),
+              join(layer, "entrypoint.sh"),
+            );
+          },
+        },
+      ],
     },
     {
       names: [
@@ -77,16 +114,44 @@ function runnerImages(version: string, more: string | undefined): ImageSource[] 
         WorkingDir: "/home/runner",
         Cmd: ["/bin/bash"],
       },
-      owned: [{ path: "home/runner", uid: 1001 }],
-      stage: stageRunner,
+      layers: [
+        BUILDX,
+        EXTERNALS,
+        { owned: [{ path: "home/runner", uid: 1001 }], stage: stageRunner },
+      ],
     },
   ];
 }
 
+/** BuildKit's daemon, started as by the image that the project publishes. */
+const BUILDKIT_IMAGE: ImageSource = {
+  names: [`moby/buildkit:${BUILDKIT_VERSION}`, `moby/buildkit:${BUILDKIT_TAG}`],
+  config: {
+    Env: [SEARCH_PATH, "BUILDKIT_SETUP_CGROUPV2_ROOT=1"],
+    Entrypoint: ["buildkitd"],
+    Volumes: { "/var/lib/buildkit": {} },
+  },
+  layers: [
+    {
+      stage: async (layer, { tools, root }) => {
+        await install(tools.buildkitd, join(layer, "usr/bin/buildkitd"));
+        await install(tools.buildctl, join(layer, "usr/bin/buildctl"));
+        await install(join(root, "usr/sbin/runc"), join(layer, "usr/bin/buildkit-runc"));
+        // Where it looks for descriptions of devices.
+        for (const path of ["etc/cdi", "etc/buildkit/cdi"]) {
+          await mkdir(join(layer, path), { recursive: true });
+        }
+      },
+    },
+  ],
+};
+
+/** Every image that is there in a host. */
 const IMAGES: readonly ImageSource[] = [
   ...RUNNER_VERSIONS.flatMap((version, index) =>
     runnerImages(version, index === 0 ? "latest" : undefined),
   ),
+  BUILDKIT_IMAGE,
   {
     names: ["knatnetwork/github-runner-kms:latest"],
     config: {
@@ -94,10 +159,12 @@ const IMAGES: readonly ImageSource[] = [
       Entrypoint: ["/github-runner-kms"],
       ExposedPorts: { "3000/tcp": {} },
     },
-    owned: [],
-    stage: async (layer, binaries) => {
-      await install(join(binaries, "github-runner-kms"), join(layer, "github-runner-kms"));
-    },
+    layers: [
+      {
+        stage: (layer, { binaries }) =>
+          install(join(binaries, "github-runner-kms"), join(layer, "github-runner-kms")),
+      },
+    ],
   },
   {
     names: ["node:lts-alpine", "node:24-alpine", "node:lts", "node:24"],
@@ -107,14 +174,17 @@ const IMAGES: readonly ImageSource[] = [
       Entrypoint: ["docker-entrypoint.sh"],
       Cmd: ["node"],
     },
-    owned: [],
-    stage: async (layer) => {
-      await install(process.execPath, join(layer, "usr/local/bin/node"));
-      await install(
-        join(IMAGE_SOURCES, "node/docker-entrypoint.sh"),
-        join(layer, "usr/local/bin/docker-entrypoint.sh"),
-      );
-    },
+    layers: [
+      {
+        stage: async (layer) => {
+          await install(process.execPath, join(layer, "usr/local/bin/node"));
+          await install(
+            join(IMAGE_SOURCES, "node/docker-entrypoint.sh"),
+            join(layer, "usr/local/bin/docker-entrypoint.sh"),
+          );
+        },
+      },
+    ],
   },
 ];
 
@@ -128,7 +198,7 @@ async function install(from: string, to: string): Promise<void> {
 }
 
 /** The runner program, in the folder where both runner images have it. */
-async function stageRunner(layer: string, binaries: string): Promise<void> {
+async function stageRunner(layer: string, { binaries }: Ingredients): Promise<void> {
   const home = join(layer, "home/runner");
   const scripts = join(IMAGE_SOURCES, "actions-runner");
   await install(join(scripts, "config.sh"), join(home, "config.sh"));
@@ -154,41 +224,108 @@ export async function buildBinaries(folder: string): Promise<void> {
   }
 }
 
-/** Writes one archive for `docker load` with all images; the base is in it once. */
-export async function buildArchive(
-  archive: string,
+/** A layer as a file: an archive that is not compressed, so that its digest is the layer's identity too. */
+export interface BuiltLayer {
+  readonly file: string;
+  readonly digest: string;
+}
+
+/** An image as its parts: what `docker load` and a registry take. */
+export interface BuiltImage {
+  readonly names: readonly string[];
+  /** The configuration, whose digest is the image's identity. */
+  readonly config: string;
+  readonly layers: readonly BuiltLayer[];
+}
+
+/** Builds the images of hosts. The layers' files are made in `folder`, each one once. */
+export function buildHostImages(
   folder: string,
   base: string,
-  binaries: string,
+  ingredients: Ingredients,
+): Promise<BuiltImage[]> {
+  return buildImages(IMAGES, folder, base, ingredients);
+}
+
+/** Builds the image of BuildKit's daemon alone, the same as in hosts. */
+export function buildBuildkitImage(
+  folder: string,
+  base: string,
+  ingredients: Ingredients,
+): Promise<BuiltImage[]> {
+  return buildImages([BUILDKIT_IMAGE], folder, base, ingredients);
+}
+
+async function buildImages(
+  images: readonly ImageSource[],
+  folder: string,
+  base: string,
+  ingredients: Ingredients,
+): Promise<BuiltImage[]> {
+  const baseLayer: BuiltLayer = { file: base, digest: await digestOf(base) };
+  const layers = new Map<LayerSource, BuiltLayer>();
+  const build = async (source: LayerSource): Promise<BuiltLayer> => {
+    const built = layers.get(source);
+    if (built !== undefined) return built;
+    const stage = join(folder, `stage-${layers.size}`);
+    await mkdir(stage, { recursive: true });
+    await source.stage(stage, ingredients);
+    const file = join(folder, `layer-${layers.size}.tar`);
+    await packLayer(file, stage, source.owned ?? []);
+    await rm(stage, { recursive: true });
+    const layer = { file, digest: await digestOf(file) };
+    layers.set(source, layer);
+    return layer;
+  };
+  const result: BuiltImage[] = [];
+  for (const image of images) {
+    const own: BuiltLayer[] = [baseLayer];
+    for (const source of image.layers) own.push(await build(source));
+    result.push({
+      names: image.names,
+      config: imageConfig(image.config, own),
+      layers: own,
+    });
+  }
+  return result;
+}
+
+/** An image's configuration, the same for the same content. */
+export function imageConfig(
+  config: Readonly<Record<string, unknown>>,
+  layers: readonly BuiltLayer[],
+  architecture = process.arch === "arm64" ? "arm64" : "amd64",
+): string {
+  return JSON.stringify({
+    architecture,
+    os: "linux",
+    created: "1970-01-01T00:00:00Z",
+    config,
+    rootfs: { type: "layers", diff_ids: layers.map(({ digest }) => digest) },
+  });
+}
+
+/** Writes one archive for `docker load` with all images; a layer that several have is in it once. */
+export async function writeArchive(
+  archive: string,
+  folder: string,
+  images: readonly BuiltImage[],
 ): Promise<void> {
   const layout = join(folder, "archive");
   await mkdir(layout, { recursive: true });
-  // Not a hard link: another that is made meanwhile, by another process, would be a change of the file to tar.
-  await symlink(base, join(layout, "base.tar"));
-  const baseDigest = await digestOf(base);
+  const nameOf = ({ digest }: BuiltLayer): string => `${digest.slice("sha256:".length)}.tar`;
+  const linked = new Set<string>();
+  for (const layer of images.flatMap((image) => image.layers)) {
+    if (linked.has(layer.digest)) continue;
+    linked.add(layer.digest);
+    // Not a hard link: another that is made meanwhile, by another process, would be a change of the file to tar.
+    await symlink(layer.file, join(layout, nameOf(layer)));
+  }
   const manifest: unknown[] = [];
-  for (const [index, image] of IMAGES.entries()) {
-    const stage = join(folder, `stage-${index}`);
-    await mkdir(stage, { recursive: true });
-    await image.stage(stage, binaries);
-    const layer = `layer-${index}.tar`;
-    await packLayer(join(layout, layer), stage, image.owned);
-    const digest = await digestOf(join(layout, layer));
-    const config = JSON.stringify({
-      architecture: process.arch === "arm64" ? "arm64" : "amd64",
-      os: "linux",
-      created: "1970-01-01T00:00:00Z",
-      config: image.config,
-      rootfs: { type: "layers", diff_ids: [baseDigest, digest] },
-    });
-    const name = `${createHash("sha256").update(config).digest("hex")}.json`;
-    await writeFile(join(layout, name), config);
-    manifest.push({
-      Config: name,
-      RepoTags: image.names,
-      Layers: ["base.tar", layer],
-    });
-    await rm(stage, { recursive: true });
+  for (const image of images) {
+    const name = `${createHash("sha256").update(image.config).digest("hex")}.json`;
+    await writeFile(join(layout, name), image.config);
+    manifest.push({ Config: name, RepoTags: image.names, Layers: image.layers.map(nameOf) });
   }
   await writeFile(join(layout, "manifest.json"), JSON.stringify(manifest));
   await run("tar", ["-C", layout, "--dereference", "-cf", archive, "."], {
@@ -197,7 +334,12 @@ export async function buildArchive(
   await rm(layout, { recursive: true });
 }
 
-async function packLayer(tar: string, stage: string, owned: readonly Ownership[]): Promise<void> {
+/** Packs a folder as a layer, the same for the same files. */
+export async function packLayer(
+  tar: string,
+  stage: string,
+  owned: readonly Ownership[] = [],
+): Promise<void> {
   const fixed = ["--sort=name", "--mtime=@0", "--numeric-owner", "-C", stage];
   const excluded = owned.map(({ path }) => `--exclude=./${path}`);
   await run("tar", ["-cf", tar, "--owner=0", "--group=0", ...fixed, ...excluded, "."]);
@@ -206,15 +348,17 @@ async function packLayer(tar: string, stage: string, owned: readonly Ownership[]
   }
 }
 
-async function digestOf(file: string): Promise<string> {
+/** sha256 of a file, as registries write it. */
+export async function digestOf(file: string): Promise<string> {
   const hash = createHash("sha256");
   await pipeline(createReadStream(file), hash);
   return `sha256:${hash.digest("hex")}`;
 }
 
-/** What the key of the images is made of, besides the sources. */
+/** What the key of the images is made of, besides their sources: Node, and the executor that runs on it. */
 export async function nodeIdentity(): Promise<string> {
-  return `${process.version} ${createHash("sha256")
-    .update(await readFile(process.execPath))
-    .digest("hex")}`;
+  const hashes = [await readFile(process.execPath), await executorBundle()].map((content) =>
+    createHash("sha256").update(content).digest("hex"),
+  );
+  return [process.version, ...hashes].join(" ");
 }

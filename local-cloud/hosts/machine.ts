@@ -1,4 +1,4 @@
-import { spawn } from "node:child_process";
+import { spawn, type ChildProcessWithoutNullStreams } from "node:child_process";
 import { randomBytes } from "node:crypto";
 import { existsSync, openSync, closeSync } from "node:fs";
 import { appendFile, link, mkdir, readdir, readFile, rm, writeFile } from "node:fs/promises";
@@ -12,6 +12,12 @@ const SIGNAL_POWER_OFF = 38;
 const SIGNAL_REBOOT = 39;
 /** How nspawn says that the system inside asked for a reboot. */
 const EXIT_REBOOT = 133;
+
+const ENVIRONMENT = {
+  PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+  HOME: "/root",
+  LANG: "C.UTF-8",
+};
 
 /** A network interface of a machine; it is there again after each start. */
 export interface Interface {
@@ -30,7 +36,7 @@ export interface MachineOptions {
   /** Unique within the instance; short, since it goes into interface names. */
   readonly ordinal: number;
   readonly folder: string;
-  /** Read-only root file system below the machine's own. */
+  /** Read-only root file system below the machine's own; several folders, the topmost first, with colons in between. */
   readonly lower: string;
 }
 
@@ -80,7 +86,8 @@ export class Machine {
     const [upper, work] = [join(folder, "upper"), join(folder, "work")];
     for (const path of [upper, work, this.root, this.docker])
       await mkdir(path, { recursive: true });
-    const layers = `lowerdir=${lower},upperdir=${upper},workdir=${work}`;
+    // Volatile: what a machine writes need not survive a crash of this one, so nothing waits for the disk.
+    const layers = `lowerdir=${lower},upperdir=${upper},workdir=${work},volatile`;
     await run("mount", ["-t", "overlay", "overlay", "-o", layers, this.root]);
     await writeFile(join(this.root, "etc/machine-id"), `${randomBytes(16).toString("hex")}\n`);
   }
@@ -298,16 +305,27 @@ export class Machine {
   }
 
   async exec(argv: readonly string[], options: RunOptions): Promise<ExecResult> {
-    if (this.leader === undefined) throw new Error(`the system ${this.name} does not run`);
-    return capture("nsenter", ["--target", String(this.leader), "--all", "--", ...argv], {
+    return capture("nsenter", this.entering(argv), {
       cwd: "/",
       ...options,
-      env: {
-        PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
-        HOME: "/root",
-        LANG: "C.UTF-8",
-      },
+      env: ENVIRONMENT,
     });
+  }
+
+  /** Starts a program inside as root, with its input and output; what ends it here does not end it there. */
+  spawn(argv: readonly string[]): ChildProcessWithoutNullStreams {
+    return spawn("nsenter", this.entering(argv), {
+      cwd: "/",
+      env: ENVIRONMENT,
+      stdio: ["pipe", "pipe", "pipe"],
+      // Ctrl-C at a terminal is for whoever started it, who ends it in order.
+      detached: true,
+    });
+  }
+
+  private entering(argv: readonly string[]): string[] {
+    if (this.leader === undefined) throw new Error(`the system ${this.name} does not run`);
+    return ["--target", String(this.leader), "--all", "--", ...argv];
   }
 
   /** What the system wrote to its console, then its journal. */

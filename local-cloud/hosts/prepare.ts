@@ -1,12 +1,26 @@
 import { accessSync, constants, existsSync, readFileSync } from "node:fs";
-import { mkdir, readdir, readFile, rename, rm } from "node:fs/promises";
-import { delimiter, join } from "node:path";
+import { chmod, cp, mkdir, readdir, readFile, rename, rm } from "node:fs/promises";
+import { basename, delimiter, dirname, join } from "node:path";
+import { RegistryClient } from "../registry/client";
+import { startRegistry } from "../registry/process";
+import { fetchPrograms, programsIn } from "../registry/programs";
+import { goVersion, seedDockerHub } from "../registry/seeds";
+import { buildTools, type Tools } from "../tools";
+import { fetchEmulator } from "../tools/emulation";
 import { cached, cacheRoot, keyOf, keyOfFolder } from "./cache";
 import { authorityIn, createAuthority, type CertificateAuthority } from "./certificates";
-import { buildArchive, buildBinaries, IMAGE_SOURCES, nodeIdentity } from "./images";
+import {
+  buildBinaries,
+  buildBuildkitImage,
+  buildHostImages,
+  IMAGE_SOURCES,
+  nodeIdentity,
+  writeArchive,
+  type Ingredients,
+} from "./images";
 import { cgroupRoot, claimInstance, releaseInstance } from "./instance";
 import { Machine } from "./machine";
-import { buildHostRoot, buildImageBase } from "./rootfs";
+import { buildHostRoot, buildImageBase, buildRunnerRoot } from "./rootfs";
 import { until } from "./run";
 
 /** Debian packages that booted hosts need on this machine. */
@@ -29,7 +43,20 @@ export interface HostImages {
   readonly root: string;
   /** /var/lib/docker with all images loaded. */
   readonly docker: string;
+  /** Root file system of the machines that stand in for GitHub's, in overlayfs's form: layers, the topmost first. */
+  readonly runnerRoot: string;
+  readonly registry: RegistryFiles;
+  /** What runs programs for arm64 on another machine. */
+  readonly emulator: string;
   readonly authority: CertificateAuthority;
+}
+
+/** What registries run from. */
+export interface RegistryFiles {
+  /** The program. */
+  readonly program: string;
+  /** Storage of the one that stands in for Docker Hub. */
+  readonly dockerHub: string;
 }
 
 /** Why systems cannot be booted in containers here, in one sentence; undefined when they can. */
@@ -113,28 +140,111 @@ export async function prepareHosts(options: { log: (line: string) => void }): Pr
     buildImageBase(join(folder, "base.tar"), authority.certificate),
   );
 
+  const tools = await buildTools(log);
+  const toolsKey = basename(dirname(tools.buildkitd));
+  const runnerRoot = await step(
+    "Debian root file system of hosted runners",
+    "runner",
+    rootKey,
+    async (folder) => {
+      await mkdir(join(folder, "root"));
+      await buildRunnerRoot(join(folder, "root"), authority.certificate);
+    },
+  );
+  const runnerTools = await step(
+    "Tools of hosted runners",
+    "runner-tools",
+    keyOf(await source("prepare.ts"), toolsKey, await nodeIdentity()),
+    (folder) => stageRunnerTools(join(folder, "layer"), tools),
+  );
+
   const imagesKey = keyOf(
     rootKey,
+    toolsKey,
     await source("images.ts"),
     await source("prepare.ts"),
     await keyOfFolder(IMAGE_SOURCES),
     await nodeIdentity(),
   );
+  const ingredients = (binaries: string): Ingredients => ({
+    binaries,
+    tools,
+    root: join(root, "root"),
+  });
   const docker = await step("Container images, loaded", "docker", imagesKey, async (folder) => {
-    const binaries = join(folder, "binaries");
+    const work = join(folder, "work");
+    const binaries = join(work, "binaries");
     const archive = join(folder, "images.tar");
-    await mkdir(binaries);
+    await mkdir(binaries, { recursive: true });
     await buildBinaries(binaries);
-    await buildArchive(archive, folder, join(base, "base.tar"), binaries);
+    const images = await buildHostImages(work, join(base, "base.tar"), ingredients(binaries));
+    await writeArchive(archive, work, images);
+    await rm(work, { recursive: true });
     await loadImages(archive, join(root, "root"), join(folder, "docker"));
     await rm(archive);
-    await rm(binaries, { recursive: true });
+  });
+
+  const programsKey = keyOf(
+    await source("mmdebstrap.ts"),
+    await source("../registry/programs.ts"),
+    process.arch,
+  );
+  const programs = programsIn(
+    await step("Debian programs of registries", "programs", programsKey, fetchPrograms),
+  );
+  const seedsKey = keyOf(
+    rootKey,
+    toolsKey,
+    programsKey,
+    await source("images.ts"),
+    await source("../registry/seeds.ts"),
+    await source("../registry/client.ts"),
+    await keyOfFolder(join(IMAGE_SOURCES, "syft-scanner")),
+    await goVersion(),
+  );
+  const seeds = await step("Images of Docker Hub", "hub", seedsKey, async (folder) => {
+    const work = join(folder, "work");
+    await mkdir(work);
+    const buildkit = await buildBuildkitImage(work, join(base, "base.tar"), ingredients(work));
+    const registry = await startRegistry({
+      program: programs.registry,
+      storage: join(folder, "storage"),
+    });
+    try {
+      await seedDockerHub(new RegistryClient(registry.url), work, {
+        buildkit,
+        base: join(base, "base.tar"),
+        busybox: programs.busybox,
+      });
+    } finally {
+      await registry.close();
+    }
+    await rm(work, { recursive: true });
   });
   return {
     root: join(root, "root"),
     docker: join(docker, "docker"),
+    runnerRoot: [join(runnerTools, "layer"), join(runnerRoot, "root")].join(":"),
+    emulator: await fetchEmulator(log),
+    registry: { program: programs.registry, dockerHub: join(seeds, "storage") },
     authority,
   };
+}
+
+/** What a hosted runner has besides Debian's packages, as a layer over its root file system. */
+async function stageRunnerTools(layer: string, tools: Tools): Promise<void> {
+  const files = [
+    [process.execPath, "usr/local/bin/node"],
+    [tools.buildx, "usr/local/lib/docker/cli-plugins/docker-buildx"],
+    // Found before the one of Debian's.
+    [tools.runc, "usr/local/sbin/runc"],
+  ] as const;
+  for (const [from, to] of files) {
+    const target = join(layer, to);
+    await mkdir(dirname(target), { recursive: true });
+    await cp(from, target);
+    await chmod(target, 0o755);
+  }
 }
 
 /** Lets the Docker of a host load the archive, and keeps what is worth keeping of its folder. */

@@ -1,8 +1,7 @@
 import { mkdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { join } from "node:path";
-import { capture, run } from "./run";
-
-const RELEASE = "trixie";
+import { mmdebstrap } from "./mmdebstrap";
+import { run } from "./run";
 
 /**
  * What a host has from the start: Debian's cloud image, plus what is installed on servers that run Docker. Nothing more can be
@@ -11,6 +10,15 @@ const RELEASE = "trixie";
 export const HOST_PACKAGES = [
   "systemd,systemd-sysv,dbus,libpam-systemd,kmod,cloud-init,openssh-server,sudo,procps,less,jq",
   "iptables,iproute2,iputils-ping,curl,wget,gnupg,ca-certificates,unattended-upgrades,apt-utils",
+  "docker.io,docker-cli,docker-compose,docker-buildx",
+]
+  .join(",")
+  .split(",");
+
+/** What a machine of GitHub's has, as far as builds of images need it. Node and buildx come with what jobs are run by. */
+const RUNNER_MACHINE_PACKAGES = [
+  "systemd,systemd-sysv,dbus,libpam-systemd,kmod,sudo,procps,less,iptables,iproute2,iputils-ping",
+  "curl,wget,gnupg,ca-certificates,git,jq,unzip,zip,xz-utils,python3-minimal,libstdc++6",
   "docker.io,docker-cli,docker-compose,docker-buildx",
 ]
   .join(",")
@@ -42,15 +50,29 @@ const MASKED_UNITS = [
 
 /** Debian's root file system as a folder, ready to boot. */
 export async function buildHostRoot(root: string, caCertificate: string): Promise<void> {
-  await mmdebstrap(root, HOST_PACKAGES, []);
-  await rm(join(root, "etc/apt/sources.list"), { force: true });
-  await run("find", [
-    join(root, "etc/apt/sources.list.d"),
-    join(root, "etc/ssh"),
-    ...["(", "-name", "*.list", "-o", "-name", "*.sources", "-o", "-name", "ssh_host_*", ")"],
-    "-delete",
-  ]);
+  await mmdebstrap(root, HOST_PACKAGES);
   await writeFile(join(root, "etc/cloud/cloud.cfg.d/90_local-cloud.cfg"), CLOUD_CONFIG);
+  await makeBootable(root, caCertificate);
+}
+
+/** Root file system of the machines that stand in for GitHub's, with their user. */
+export async function buildRunnerRoot(root: string, caCertificate: string): Promise<void> {
+  await mmdebstrap(root, RUNNER_MACHINE_PACKAGES);
+  await run("chroot", [
+    ...[root, "useradd", "--uid", "1001", "--create-home", "--shell", "/bin/bash"],
+    ...["--groups", "sudo,docker", "runner"],
+  ]);
+  await writeFile(join(root, "etc/sudoers.d/runner"), "runner ALL=(ALL:ALL) NOPASSWD: ALL\n", {
+    mode: 0o440,
+  });
+  await makeBootable(root, caCertificate);
+}
+
+async function makeBootable(root: string, caCertificate: string): Promise<void> {
+  await rm(join(root, "etc/apt/sources.list"), { force: true });
+  await rm(join(root, "etc/apt/sources.list.d"), { recursive: true, force: true });
+  await mkdir(join(root, "etc/apt/sources.list.d"));
+  await run("find", [join(root, "etc"), "-path", "*/ssh/ssh_host_*", "-delete"]);
   // Persistent, so that a host that is off can still be asked what happened.
   await mkdir(join(root, "var/log/journal"), { recursive: true });
   for (const unit of MASKED_UNITS) {
@@ -76,10 +98,9 @@ export async function buildImageBase(tar: string, caCertificate: string): Promis
     'echo "%sudo ALL=(ALL:ALL) NOPASSWD: ALL" > "$1/etc/sudoers.d/sudo"',
     'rm -rf "$1"/usr/share/doc/* "$1"/usr/share/man/* "$1"/usr/share/locale/* "$1"/etc/apt/sources.list*',
   ];
-  await mmdebstrap(tar, IMAGE_PACKAGES, [
-    "--format=tar",
-    ...commands.map((command) => `--customize-hook=${command}`),
-  ]);
+  await mmdebstrap(tar, IMAGE_PACKAGES, {
+    arguments: ["--format=tar", ...commands.map((command) => `--customize-hook=${command}`)],
+  });
 }
 
 async function trust(root: string, caCertificate: string): Promise<void> {
@@ -87,61 +108,4 @@ async function trust(root: string, caCertificate: string): Promise<void> {
   await mkdir(folder, { recursive: true });
   await writeFile(join(folder, "local-cloud.crt"), await readFile(caCertificate));
   await run("chroot", [root, "update-ca-certificates"]);
-}
-
-async function mmdebstrap(
-  target: string,
-  packages: readonly string[],
-  options: readonly string[],
-): Promise<void> {
-  const sources = await packageSources();
-  await run(
-    "mmdebstrap",
-    [
-      "--quiet",
-      "--mode=root",
-      "--variant=minbase",
-      `--include=${packages.join(",")}`,
-      ...(await aptOptions()),
-      ...options,
-      RELEASE,
-      target,
-      // From standard input, or else the default mirror of mmdebstrap.
-      ...(sources === "" ? [] : ["-"]),
-    ],
-    { stdin: sources, timeoutMs: 15 * 60_000 },
-  );
-}
-
-/** The mirrors that this machine's own apt uses, for the release that hosts run; empty when this machine is no Debian. */
-async function packageSources(): Promise<string> {
-  const system = await readFile("/etc/os-release", "utf8");
-  const codename = /^VERSION_CODENAME=(\S+)$/m.exec(system)?.[1];
-  if (!/^ID=debian$/m.test(system) || codename === undefined) return "";
-  const format = "$(REPO_URI) $(RELEASE) $(COMPONENT)";
-  const targets = await run("apt-get", [
-    "indextargets",
-    "--format",
-    format,
-    "Created-By: Packages",
-  ]);
-  const sources = new Set<string>();
-  for (const line of targets.split("\n")) {
-    const [uri, suite, component] = line.split(" ");
-    const kind = ["", "-updates", "-security"].find((kind) => suite === `${codename}${kind}`);
-    if (kind === undefined || component !== "main") continue;
-    sources.add(`deb ${uri} ${RELEASE}${kind} main`);
-  }
-  // Security and updates alone make no system.
-  const complete = [...sources].some((line) => line.endsWith(` ${RELEASE} main`));
-  return complete ? [...sources].join("\n") + "\n" : "";
-}
-
-/** The machine's settings for fetching packages, which mmdebstrap does not read: proxies and checks of dates. */
-async function aptOptions(): Promise<string[]> {
-  const dump = await capture("apt-config", ["dump", "Acquire"]);
-  return dump.stdout
-    .split("\n")
-    .filter((line) => /^Acquire::(?:https?::(?:.*::)?Proxy|Check-[\w-]+|Retries) "/.test(line))
-    .map((line) => `--aptopt=${line}`);
 }

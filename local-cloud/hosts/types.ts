@@ -1,3 +1,5 @@
+import type { IncomingMessage, ServerResponse } from "node:http";
+
 /** What a server of the local cloud runs on. The Hetzner side decides when; a backend does it. */
 export interface HostBackend {
   /** "booted": real systems in containers; "thin": SSH and runner agents in this process. */
@@ -78,6 +80,11 @@ export interface GatewayServices {
   readonly names: readonly string[];
   /** Web-standard handler behind https://<name>/ and http://<name>/; the Host header tells which. */
   readonly handler: (request: Request) => Promise<Response> | Response;
+  /** Sites beside these, each with a listener of its own because of what passes there: bodies too large to hold. */
+  readonly sites?: readonly {
+    readonly names: readonly string[];
+    readonly listener: (request: IncomingMessage, response: ServerResponse) => void;
+  }[];
   /** Answers http://169.254.169.254/…; `hostId` is the server that asks (found by its source address), `null` if unknown. */
   readonly metadata: (hostId: number | null, path: string) => { status: number; body: string };
 }

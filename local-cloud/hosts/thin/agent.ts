@@ -147,6 +147,7 @@ export class Agent {
     const path = `/_runner/jobs/${job.job_id}`;
     const end = await runJob(
       job,
+      this.runner?.name ?? "",
       {
         log: (text) => this.patiently(30_000, () => this.send("POST", `${path}/log`, text)),
         heartbeat: async () => {

@@ -26,7 +26,7 @@ export interface Service {
   readonly hash: string;
 }
 
-/** @throws when the project is not one of token service `kms` and runners `runner-N`, which is all that a thin host can run. */
+/** @throws when the project is not one of token service `kms`, runners `runner-N`, and `buildkit`, which is taken note of only. */
 export function readCompose(
   path: string,
   files: ReadonlyMap<string, StoredFile>,
@@ -40,8 +40,10 @@ export function readCompose(
   const definitions = (document as { services: Record<string, unknown> }).services;
   return new Map(
     Object.entries(project.data.services).map(([name, service]) => {
-      if (!/^(kms|runner-[1-9]\d*)$/.test(name))
-        throw new Error(`a thin host runs kms and runner-N, and cannot run the service ${name}`);
+      if (!/^(buildkit|kms|runner-[1-9]\d*)$/.test(name))
+        throw new Error(
+          `a thin host knows buildkit, kms and runner-N, and not the service ${name}`,
+        );
       const environment = { ...fromFiles(service.env_file, files), ...service.environment };
       const definition = JSON.stringify([definitions[name], environment]);
       return [

@@ -2,11 +2,15 @@ import { spawn } from "node:child_process";
 import { mkdir, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
+import { executorBundle } from "../../actions/bundle";
 import type { JobMessage } from "../../github/jobs";
+import { followReport, RESULT_VARIABLE } from "../runnerJob";
 
 export interface JobEnd {
   readonly result: "succeeded" | "failed" | "cancelled";
   readonly exit_code: number;
+  readonly outputs?: Readonly<Record<string, string>>;
+  readonly steps?: readonly unknown[];
 }
 
 const LOG_INTERVAL = 250;
@@ -15,11 +19,12 @@ const HEARTBEAT_INTERVAL = 2000;
 const GRACE = { SIGINT: 7500, SIGTERM: 2500 };
 
 /**
- * Runs a job's script by this machine's bash, in an empty folder that goes with it, and reports log and heartbeat. When
+ * Runs a job's script, or its steps, on this machine, in an empty folder that goes with it, and reports log and heartbeat. When
  * `killed` fires, all of its processes end at once and nothing more is reported.
  */
 export async function runJob(
   job: JobMessage,
+  runnerName: string,
   report: {
     log(text: string): Promise<void>;
     /** Whether the job is to be cancelled. */
@@ -31,15 +36,22 @@ export async function runJob(
   const name = basename(job.repository);
   const [workspace, temp, home] = [join(root, name, name), join(root, "_temp"), join(root, "home")];
   const timers: NodeJS.Timeout[] = [];
+  const result = join(root, "result.json");
+  const followed = job.steps === undefined ? undefined : followReport(result);
   try {
     for (const folder of [workspace, temp, home]) await mkdir(folder, { recursive: true });
-    const script = join(temp, "step.sh");
-    await writeFile(script, job.script, { mode: 0o600 });
+    const [script, executor] = [join(temp, "step.sh"), join(root, "executor.cjs")];
+    if (job.steps === undefined) await writeFile(script, job.script ?? "", { mode: 0o600 });
+    else await writeFile(executor, await executorBundle());
     killed.throwIfAborted();
-    const child = spawn("bash", ["--noprofile", "--norc", "-eo", "pipefail", script], {
+    const [program, ...args] =
+      job.steps === undefined
+        ? ["bash", "--noprofile", "--norc", "-eo", "pipefail", script]
+        : [process.execPath, executor];
+    const child = spawn(program as string, args, {
       cwd: workspace,
       detached: true,
-      stdio: ["ignore", "pipe", "pipe"],
+      stdio: ["pipe", "pipe", "pipe"],
       // Not this process's own environment, which may hold credentials of whoever runs the local cloud.
       env: {
         PATH: process.env.PATH,
@@ -48,9 +60,27 @@ export async function runJob(
         RUNNER_TEMP: temp,
         RUNNER_WORKSPACE: join(root, name),
         GITHUB_WORKSPACE: workspace,
+        [RESULT_VARIABLE]: result,
         ...job.env,
       },
     });
+    // A script gets no input, and one that ends early closes the pipe.
+    child.stdin.on("error", () => undefined);
+    child.stdin.end(
+      job.steps === undefined
+        ? ""
+        : JSON.stringify({
+            message: job,
+            runner: {
+              name: runnerName,
+              arch: "ARM64",
+              environment: "self-hosted",
+              workspace,
+              temp,
+              toolCache: join(root, "_tool"),
+            },
+          }),
+    );
     const signal = (which: NodeJS.Signals): void => {
       try {
         if (child.pid !== undefined) process.kill(-child.pid, which);
@@ -112,14 +142,20 @@ export async function runJob(
       child.once("close", () => resolve(status));
     });
     killed.throwIfAborted();
-    if (code !== 0 && !cancelled) pending += `##[error]Process completed with exit code ${code}.\n`;
+    if (code !== 0 && !cancelled && followed === undefined)
+      pending += `##[error]Process completed with exit code ${code}.\n`;
     send(true);
     await sending;
+    if (followed !== undefined) {
+      const { exitCode, ...end } = await followed.end(code, cancelled);
+      return { ...end, exit_code: exitCode };
+    }
     return {
       result: cancelled ? "cancelled" : code === 0 ? "succeeded" : "failed",
       exit_code: code,
     };
   } finally {
+    followed?.stop();
     for (const timer of timers) clearTimeout(timer);
     await rm(root, { recursive: true, force: true });
   }

@@ -192,7 +192,7 @@ func TestWorkerRunsInAFreshWorkspace(t *testing.T) {
 		Masks:  []string{"s3cret"},
 	})
 	log := s.sent("POST /_runner/jobs/1/log")
-	if end != (outcome{"failed", 1}) {
+	if end != failed {
 		t.Errorf("ends %+v", end)
 	}
 	for _, want := range []string{"stand-in", filepath.Join(root, "_work/webppt/webppt"), "hello acme/webppt 7", "token=***", "exit code 1"} {
@@ -231,7 +231,7 @@ func TestWorkerEndsAJobThatTakesTooLong(t *testing.T) {
 func TestWorkerIsNotHeldByWhatAJobLeaves(t *testing.T) {
 	s := jobServer(t, false)
 	start := time.Now()
-	if end := runScript(t, s, t.TempDir(), job{Script: "sleep 30 & echo done"}); end != (outcome{"succeeded", 0}) {
+	if end := runScript(t, s, t.TempDir(), job{Script: "sleep 30 & echo done"}); end.Result != "succeeded" || end.ExitCode != 0 {
 		t.Errorf("ends %+v", end)
 	}
 	if took := time.Since(start); took > 10*time.Second {
@@ -244,6 +244,87 @@ func TestWorkerRefusesAWorkspaceOutside(t *testing.T) {
 	end := runScript(t, s, t.TempDir(), job{Script: "true", Workspace: "../../etc"})
 	if end.Result != "failed" || !strings.Contains(s.sent("POST /_runner/jobs/1/log"), "inside the work folder") {
 		t.Errorf("ends %+v", end)
+	}
+}
+
+// withExecutor puts a shell script in the place of the node that runs the executor.
+func withExecutor(t *testing.T, script string) string {
+	t.Helper()
+	root := t.TempDir()
+	node := filepath.Join(root, "externals/node20/bin/node")
+	if err := os.MkdirAll(filepath.Dir(node), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(node, []byte("#!/bin/bash\n"+script), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	return root
+}
+
+func TestWorkerGivesStepsToTheExecutor(t *testing.T) {
+	s := jobServer(t, false)
+	root := withExecutor(t, `
+cat >"$(dirname "$0")/input.json"
+echo "executor $1, secret s3cret"
+echo '{"result":"failed","outputs":{"digest":"sha256:1"},"steps":[{"number":1,"name":"Set up job"}]}' >"$RUNNER_FLEET_RESULT"
+exit 1`)
+	steps, definition := `[{"run":"echo ${{ github.ref }}"}]`, `{"id":"build"}`
+	end := runScript(t, s, root, job{
+		Name: "Build", Steps: json.RawMessage(steps), Definition: json.RawMessage(definition), Masks: []string{"s3cret"},
+	})
+	if end.Result != "failed" || end.ExitCode != 1 || end.StepsReport == nil ||
+		string(end.Outputs) != `{"digest":"sha256:1"}` || !strings.Contains(string(end.StepsReport.Steps), "Set up job") {
+		t.Errorf("ends %+v", end)
+	}
+	var input struct {
+		Message job
+		Runner  executorRunner
+	}
+	if err := readJSON(filepath.Join(root, "externals/node20/bin/input.json"), &input); err != nil {
+		t.Fatal(err)
+	}
+	workspace := filepath.Join(root, "_work/webppt/webppt")
+	if string(input.Message.Steps) != steps || string(input.Message.Definition) != definition || input.Message.Env == nil {
+		t.Errorf("the executor got the job %+v", input.Message)
+	}
+	if input.Runner.Workspace != workspace || input.Runner.Arch != "ARM64" || input.Runner.Environment != "self-hosted" ||
+		input.Runner.Temp != filepath.Join(root, "_work/_temp") || input.Runner.ToolCache != filepath.Join(root, "_work/_tool") {
+		t.Errorf("the executor got the runner %+v", input.Runner)
+	}
+	if log := s.sent("POST /_runner/jobs/1/log"); !strings.Contains(log, "executor "+filepath.Join(root, "externals/executor.cjs")+", secret ***") {
+		t.Errorf("log: %s", log)
+	}
+}
+
+func TestWorkerHasTheExecutorEndACancelledJob(t *testing.T) {
+	s := jobServer(t, true)
+	root := withExecutor(t, `
+echo '{"outputs":{},"steps":[{"number":1,"name":"Set up job"}]}' >"$RUNNER_FLEET_RESULT"
+trap 'sleep 2.5; echo "always"; echo "{\"result\":\"cancelled\",\"outputs\":{},\"steps\":[]}" >"$RUNNER_FLEET_RESULT"; exit 1' INT
+while true; do sleep 0.1; done`)
+	if end := runScript(t, s, root, job{Steps: json.RawMessage("[]")}); end.Result != "cancelled" || end.ExitCode != 1 {
+		t.Errorf("ends %+v", end)
+	}
+	if log := s.sent("POST /_runner/jobs/1/log"); !strings.Contains(log, "canceled") || !strings.Contains(log, "always") {
+		t.Errorf("log: %s", log)
+	}
+	s.mutex.Lock()
+	beats := s.bodies["POST /_runner/jobs/1/heartbeat"]
+	s.mutex.Unlock()
+	if len(beats) < 2 || !strings.Contains(beats[0], "Set up job") {
+		t.Errorf("heartbeats %q, expected them to tell of steps and to go on while the job ends", beats)
+	}
+}
+
+func TestWorkerReportsAnExecutorThatFails(t *testing.T) {
+	for _, root := range []string{t.TempDir(), withExecutor(t, "exit 2"), withExecutor(t, `echo '{"outputs":{},"steps":[]}' >"$RUNNER_FLEET_RESULT"`)} {
+		s := jobServer(t, false)
+		if end := runScript(t, s, root, job{Steps: json.RawMessage("[]")}); end != failed {
+			t.Errorf("ends %+v", end)
+		}
+		if log := s.sent("POST /_runner/jobs/1/log"); !strings.Contains(log, "##[error]the executor") {
+			t.Errorf("log: %s", log)
+		}
 	}
 }
 

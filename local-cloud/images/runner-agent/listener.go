@@ -23,10 +23,13 @@ type job struct {
 	RunID          json.Number       `json:"run_id"`
 	Repository     string            `json:"repository"`
 	Workspace      string            `json:"workspace"`
-	Script         string            `json:"script"`
+	Script         string            `json:"script,omitempty"`
 	Env            map[string]string `json:"env"`
 	TimeoutSeconds float64           `json:"timeout_seconds"`
 	Masks          []string          `json:"masks"`
+	// Instead of a script: the steps of a workflow file and what their expressions mean, for the executor.
+	Steps      json.RawMessage `json:"steps,omitempty"`
+	Definition json.RawMessage `json:"job,omitempty"`
 }
 
 // assignment is what the listener hands its worker over stdin, so that neither environment nor command line shows it.

@@ -24,6 +24,8 @@ const (
 	terminateGrace = 2500 * time.Millisecond
 )
 
+const greeting = "Runner: '%s', version %s (the local cloud's stand-in), %s"
+
 var (
 	errCancelled = errors.New("The operation was canceled.")
 	errShutdown  = errors.New("The runner has received a shutdown signal. This can happen when the runner service is stopped, or a manually started runner is canceled.")
@@ -33,7 +35,11 @@ var (
 type outcome struct {
 	Result   string `json:"result"`
 	ExitCode int    `json:"exit_code"`
+	// Of a job with steps only.
+	*StepsReport
 }
+
+var failed = outcome{Result: "failed", ExitCode: 1}
 
 var exitByResult = map[string]int{"succeeded": 100, "failed": 102, "cancelled": 103}
 
@@ -54,12 +60,26 @@ func work(root string, stdin io.Reader) error {
 		<-signals
 		cancel(errShutdown)
 	}()
-	go heartbeat(ctx, c, path, cancel)
+	// Until the end: a cancelled job still has steps to run.
+	beating, stop := context.WithCancel(context.Background())
+	defer stop()
+	folder, err := os.MkdirTemp("", "runner-result-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(folder)
+	report := filepath.Join(folder, "report.json")
+	go heartbeat(beating, c, path, report, cancel)
 
 	log := newJobLog(c, path+"/log", task.Job.Masks)
-	end := execute(ctx, root, task, log)
+	var end outcome
+	if task.Job.Steps != nil {
+		end = executeSteps(ctx, root, task, report, log)
+	} else {
+		end = execute(ctx, root, task, log)
+	}
 	log.close()
-	err := retry(context.Background(), time.Minute, func() error {
+	err = retry(context.Background(), time.Minute, func() error {
 		_, err := c.sendJSON(context.Background(), "POST", path+"/complete", end, nil)
 		return err
 	})
@@ -69,8 +89,9 @@ func work(root string, stdin io.Reader) error {
 	return &exitError{code: exitByResult[end.Result]}
 }
 
-// heartbeat tells GitHub every 2 s that the job is alive and learns whether it is to be cancelled.
-func heartbeat(ctx context.Context, c *client, path string, cancel context.CancelCauseFunc) {
+// heartbeat tells GitHub every 2 s that the job is alive, and which steps have ended if there is a report, and learns
+// whether the job is to be cancelled.
+func heartbeat(ctx context.Context, c *client, path, report string, cancel context.CancelCauseFunc) {
 	ticker := time.NewTicker(2 * time.Second)
 	defer ticker.Stop()
 	for {
@@ -82,21 +103,28 @@ func heartbeat(ctx context.Context, c *client, path string, cancel context.Cance
 		var answer struct {
 			Cancelled bool `json:"cancelled"`
 		}
-		_, err := c.sendJSON(ctx, "POST", path+"/heartbeat", nil, &answer)
+		var known struct {
+			Steps json.RawMessage `json:"steps,omitempty"`
+		}
+		_ = readJSON(report, &known)
+		_, err := c.sendJSON(ctx, "POST", path+"/heartbeat", known, &answer)
 		var refused *statusError
-		if answer.Cancelled || (errors.As(err, &refused) && refused.status < 500) {
+		final := errors.As(err, &refused) && refused.status < 500
+		if answer.Cancelled || final {
 			cancel(errCancelled)
+		}
+		if final {
 			return
 		}
 	}
 }
 
 func execute(ctx context.Context, root string, task assignment, log *jobLog) outcome {
-	log.printf("Runner: '%s', version %s (the local cloud's stand-in), %s", task.RunnerName, version, architecture)
+	log.printf(greeting, task.RunnerName, version, architecture)
 	workspace, temp, err := prepareWorkspace(root, task)
 	if err != nil {
 		log.printf("##[error]%v", err)
-		return outcome{"failed", 1}
+		return failed
 	}
 	limit := ctx
 	if task.Job.TimeoutSeconds > 0 {
@@ -110,7 +138,7 @@ func execute(ctx context.Context, root string, task assignment, log *jobLog) out
 	script := filepath.Join(temp, "step.sh")
 	if err := os.WriteFile(script, []byte(task.Job.Script), 0o600); err != nil {
 		log.printf("##[error]%v", err)
-		return outcome{"failed", 1}
+		return failed
 	}
 	step := exec.Command("bash", "--noprofile", "--norc", "-eo", "pipefail", script)
 	step.Dir = workspace
@@ -121,7 +149,7 @@ func execute(ctx context.Context, root string, task assignment, log *jobLog) out
 	step.WaitDelay = 2 * time.Second
 	if err := step.Start(); err != nil {
 		log.printf("##[error]%v", err)
-		return outcome{"failed", 1}
+		return failed
 	}
 	group := -step.Process.Pid
 	finished := make(chan struct{})
@@ -133,17 +161,17 @@ func execute(ctx context.Context, root string, task assignment, log *jobLog) out
 	code := step.ProcessState.ExitCode()
 	if cause := context.Cause(limit); cause != nil {
 		log.printf("##[error]%v", cause)
-		return outcome{"cancelled", code}
+		return outcome{Result: "cancelled", ExitCode: code}
 	}
 	if code != 0 {
 		log.printf("##[error]Process completed with exit code %d.", code)
-		return outcome{"failed", code}
+		return outcome{Result: "failed", ExitCode: code}
 	}
 	if err != nil && !errors.Is(err, exec.ErrWaitDelay) {
 		log.printf("##[error]%v", err)
-		return outcome{"failed", 1}
+		return failed
 	}
-	return outcome{"succeeded", 0}
+	return outcome{Result: "succeeded"}
 }
 
 func stopWhenCancelled(ctx context.Context, group int, finished <-chan struct{}) {

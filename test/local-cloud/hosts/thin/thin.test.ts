@@ -108,6 +108,7 @@ describe("thin hosts", () => {
     runnerGroup: { id: groupId, name: GROUP },
     image: "knatnetwork/github-runner:noble-2.338.0",
     dockerSocket: true,
+    buildCachePercent: 60,
     drainTimeoutSeconds: 5,
     tokenService: {
       placement: "colocated",

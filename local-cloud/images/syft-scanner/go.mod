@@ -1,0 +1,3 @@
+module syft-scanner
+
+go 1.26
