@@ -1,7 +1,7 @@
 import { createVerify, type KeyObject } from "node:crypto";
 import { ApiError, notFound } from "./http";
 import type { Level, Organization, Repository, RepositoryRole, Token } from "./model";
-import type { World } from "./world";
+import type { Pusher, World } from "./world";
 
 /** Who sends a request. */
 export type Principal =
@@ -102,6 +102,12 @@ export class Access {
     return this.principal.kind === "token" ? this.principal.token.login : "";
   }
 
+  /** Whom a push is put down to. */
+  get pusher(): Pusher {
+    const ofJob = this.principal.kind === "token" && this.principal.token.ofJob === true;
+    return { login: this.login, startsWorkflows: !ofJob };
+  }
+
   token(): Token {
     if (this.principal.kind === "token") return this.principal.token;
     throw new ApiError(401, "Requires authentication");
@@ -156,6 +162,9 @@ export class Access {
         if (repository.private) throw notFound();
         if (right.level === "read" && right.role === "read") return repository;
       }
+      // Whatever its permissions, a job reads what everybody can.
+      const open = !repository.private && right.level === "read" && right.role === "read";
+      if (open && token.ofJob === true) return repository;
       this.requirePermission(token, sees ? repository.owner.login : undefined, right);
       return repository;
     }

@@ -163,6 +163,42 @@ export class GitStore {
     return found;
   }
 
+  /** Takes a commit with all it needs from another repository. */
+  fetch(from: GitStore, sha: string): void {
+    const take = (tree: string): void => {
+      const entries = from.trees.get(tree);
+      if (entries === undefined || this.trees.has(tree)) return;
+      this.trees.set(tree, entries);
+      for (const entry of entries) {
+        if (entry.mode === "040000") take(entry.sha);
+        const blob = from.blobs.get(entry.sha);
+        if (blob !== undefined) this.blobs.set(entry.sha, blob);
+      }
+    };
+    for (const commit of from.history(sha)) {
+      take(commit.tree);
+      this.commits.set(commit.sha, commit);
+    }
+  }
+
+  /** The tree of both commits' changes since they parted; undefined when both changed a file differently. */
+  mergeTrees(ours: Commit, theirs: Commit): string | undefined {
+    const start = this.mergeBase(ours.sha, theirs.sha);
+    const files = this.files(ours.tree);
+    const changedHere = new Map(
+      this.changes(start?.tree, ours.tree).map((change) => [change.path, change.after]),
+    );
+    const there = this.files(theirs.tree);
+    for (const change of this.changes(start?.tree, theirs.tree)) {
+      if (changedHere.has(change.path) && changedHere.get(change.path) !== change.after)
+        return undefined;
+      const entry = there.get(change.path);
+      if (entry === undefined) files.delete(change.path);
+      else files.set(change.path, entry);
+    }
+    return this.treeOf(files);
+  }
+
   isAncestor(ancestor: string, descendant: string): boolean {
     return this.history(descendant).some((commit) => commit.sha === ancestor);
   }

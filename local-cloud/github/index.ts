@@ -6,8 +6,10 @@ import { observed } from "../core/serve";
 import type { Traffic } from "../core/traffic";
 import { Access, authenticate, type Principal } from "./access";
 import { ApiError, conditional, errorResponse, type GitHubEnv } from "./http";
-import { type Job, type JobRequest, Jobs, type JobTimes } from "./jobs";
-import type { Deprecation, Secret, Visibility } from "./model";
+import { loadExpressions } from "./expressions";
+import { type HostedRunners, scriptRunners } from "./hostedRunners";
+import { type Job, Jobs, type JobTimes } from "./jobs";
+import type { Deprecation, Repository, Secret, Visibility } from "./model";
 import { gitHubRateLimit, type RateLimit, RateLimiter } from "./rateLimit";
 import { accountRoutes } from "./routes/accounts";
 import { appRoutes } from "./routes/apps";
@@ -25,9 +27,13 @@ import { variableRoutes } from "./routes/variables";
 import { workflowRoutes } from "./routes/workflows";
 import { runnerProtocol } from "./runnerProtocol";
 import { defaultSeed, type Seed, tokens } from "./seed";
+import { loadWorkflowParser } from "./workflows/file";
+import { type JobRequest, type WorkflowRun, WorkflowRuns } from "./workflows/runs";
 import { World } from "./world";
 
-export type { Job, JobRequest, JobTimes } from "./jobs";
+export type { HostedJob, HostedRunners } from "./hostedRunners";
+export type { Job, JobMessage, JobResult, JobStep, JobTimes } from "./jobs";
+export type { JobRequest, RunAttempt, WorkflowRun } from "./workflows/runs";
 export type { Deprecation } from "./model";
 export type { RateLimit } from "./rateLimit";
 export type { Seed } from "./seed";
@@ -37,8 +43,8 @@ export interface GitHubOptions {
   readonly traffic: Traffic;
   /** Default: `defaultSeed`. */
   readonly seed?: Seed;
-  /** How many jobs of GitHub-hosted runners run at once on this machine; default 2. */
-  readonly hosted?: { readonly concurrency: number };
+  /** How many jobs of GitHub-hosted runners run at once (default 2), and what runs them (default: processes of this machine, scripts only). */
+  readonly hosted?: { readonly concurrency?: number; readonly runners?: HostedRunners };
   /** Default: heartbeats missed for 10 s, no lag, polls held for 20 s. */
   readonly times?: Partial<JobTimes>;
   /** Milliseconds since the epoch; default: the system's clock. */
@@ -75,6 +81,28 @@ export interface RepositoryState {
   /** Values of the variables that its workflows see. */
   variables(): Record<string, string>;
   readonly accessLevel: "none" | "user" | "organization";
+  /** A commit with several files (undefined removes one) on a branch, by default the default branch; a new branch begins there. Returns its name. */
+  push(
+    files: Readonly<Record<string, string | undefined>>,
+    options?: { readonly branch?: string; readonly message?: string; readonly login?: string },
+  ): string;
+  /** Makes or moves a tag; default target: the default branch. Returns the commit. */
+  tag(name: string, target?: string, login?: string): string;
+  /** Opens a pull request from a branch of this repository. Returns its number. */
+  openPull(
+    head: string,
+    options?: { readonly base?: string; readonly title?: string; readonly login?: string },
+  ): number;
+}
+
+/** What a credential may do in the container registry. */
+export interface RegistryAccess {
+  readonly login: string;
+  /** Account whose packages it reaches; undefined = all that the user can reach. */
+  readonly owner: string | undefined;
+  /** Names of the owner's repositories that it is limited to; undefined = all. */
+  readonly repositories: readonly string[] | undefined;
+  readonly packages: "none" | "read" | "write";
 }
 
 export interface RunnerGroupState {
@@ -121,6 +149,43 @@ export interface GitHub {
     wait(id: number, timeoutMs: number): Promise<Job>;
     cancel(id: number): void;
   };
+  readonly runs: {
+    /** Newest first; of one repository (`owner/name`), or all. */
+    list(repository?: string): WorkflowRun[];
+    /** Throws for an unknown id. */
+    get(id: number): WorkflowRun;
+    /** The run once its last attempt is completed, or waits for approval; rejects after `timeoutMs`. */
+    wait(id: number, timeoutMs: number): Promise<WorkflowRun>;
+    /** Starts a workflow file (its path) by hand. */
+    dispatch(
+      repository: string,
+      workflow: string,
+      options?: {
+        readonly ref?: string;
+        readonly inputs?: Readonly<Record<string, string | number | boolean>>;
+        readonly login?: string;
+      },
+    ): WorkflowRun;
+    cancel(id: number): void;
+    rerun(id: number): WorkflowRun;
+    rerunFailed(id: number): WorkflowRun;
+    /** Runs one job (its id) of the last attempt again, with those that depend on it. */
+    rerunJob(job: number): WorkflowRun;
+    approve(id: number): void;
+  };
+  /** Somebody from outside forks a repository (once), pushes files to a branch of the fork and opens a pull request. Returns its number. */
+  forkPullRequest(
+    repository: string,
+    files: Readonly<Record<string, string | undefined>>,
+    options?: {
+      readonly login?: string;
+      readonly branch?: string;
+      readonly base?: string;
+      readonly title?: string;
+    },
+  ): number;
+  /** What a token may do in the container registry, or undefined when it is none that is good now. */
+  registryAccess(token: string): RegistryAccess | undefined;
   /** What a destroyed fleet must not leave behind, counted. */
   leftovers(organization: string): Record<string, number>;
   close(): Promise<void>;
@@ -134,7 +199,7 @@ let appKey: { readonly public: KeyObject; readonly pem: string } | undefined;
 
 /** A GitHub that lives in this process. */
 export async function createGitHub(options: GitHubOptions): Promise<GitHub> {
-  await sodium.ready;
+  await Promise.all([sodium.ready, loadExpressions(), loadWorkflowParser()]);
   const { traffic } = options;
   const now = options.now ?? Date.now;
   const seed = options.seed ?? defaultSeed;
@@ -144,15 +209,16 @@ export async function createGitHub(options: GitHubOptions): Promise<GitHub> {
     pollMs: 20_000,
     ...options.times,
   };
+  const { concurrency = 2, runners = scriptRunners() } = options.hosted ?? {};
   const build = () => {
     const world = new World(seed, now);
-    const jobs = new Jobs(world, options.hosted?.concurrency ?? 2, times);
-    const state = { world, jobs, limiter: new RateLimiter(now, gitHubRateLimit) };
+    const jobs = new Jobs(world, { concurrency, runners }, times);
+    const runs = new WorkflowRuns(world, jobs);
+    const state = { world, jobs, runs, limiter: new RateLimiter(now, gitHubRateLimit) };
     return { ...state, app: routes(state) };
   };
 
-  const routes = (state: { world: World; jobs: Jobs; limiter: RateLimiter }) => {
-    const { world, jobs } = state;
+  const routes = ({ world, jobs, runs }: { world: World; jobs: Jobs; runs: WorkflowRuns }) => {
     const app = new Hono<GitHubEnv>({
       getPath: (request) => {
         const path = getPath(request);
@@ -228,10 +294,10 @@ export async function createGitHub(options: GitHubOptions): Promise<GitHub> {
       repositoryRoutes(world),
       runnerGroupRoutes(world, jobs),
       runnerRoutes(world, jobs),
-      runRoutes(world, jobs),
+      runRoutes(world, jobs, runs),
       secretRoutes(world),
       variableRoutes(world),
-      workflowRoutes(jobs),
+      workflowRoutes(runs),
       runnerProtocol(world, jobs),
     ])
       app.route("/", part);
@@ -286,7 +352,7 @@ export async function createGitHub(options: GitHubOptions): Promise<GitHub> {
     reset: async () => {
       const old = current;
       current = build();
-      await old.jobs.close();
+      await old.runs.close();
     },
     repository: (fullName) => repositoryState(current.world, fullName),
     secretValue: (login, name) => organization(login).secrets.get(name.toUpperCase())?.value,
@@ -337,11 +403,80 @@ export async function createGitHub(options: GitHubOptions): Promise<GitHub> {
       current.limiter = new RateLimiter(now, { ...gitHubRateLimit, ...rate });
     },
     jobs: {
-      enqueue: (job) => current.jobs.enqueue(job),
+      enqueue: (job) => current.runs.enqueue(job),
       get: (id) => current.jobs.get(id),
       list: () => current.jobs.list(),
       wait: (id, timeoutMs) => current.jobs.wait(id, timeoutMs),
       cancel: (id) => current.jobs.cancel(id),
+    },
+    runs: {
+      list: (name) =>
+        current.runs.list(name === undefined ? undefined : named(current.world, name)),
+      get: (id) => current.runs.get(id),
+      wait: (id, timeoutMs) => current.runs.wait(id, timeoutMs),
+      dispatch: (name, workflow, { ref, inputs = {}, login = byHand } = {}) => {
+        const repository = named(current.world, name);
+        const by = { login, startsWorkflows: true };
+        return current.runs.dispatch(
+          repository,
+          workflow,
+          ref ?? repository.defaultBranch,
+          inputs,
+          by,
+        );
+      },
+      cancel: (id) => current.runs.cancel(id),
+      rerun: (id) => current.runs.rerun(id, "all", byHand),
+      rerunFailed: (id) => current.runs.rerun(id, "failed", byHand),
+      rerunJob: (job) => current.runs.rerun(current.jobs.get(job).runId, { job }, byHand),
+      approve: (id) => current.runs.approve(id),
+    },
+    forkPullRequest: (
+      name,
+      files,
+      { login = byHand, branch = "change", base, title = `Change by ${login}` } = {},
+    ) => {
+      const { world } = current;
+      const parent = named(world, name);
+      const owner = world.account(login);
+      if (owner === undefined) throw new Error(`There is no account "${login}".`);
+      const fork =
+        world.forksOf(parent).find((one) => one.owner === owner) ??
+        world.fork(parent, owner, parent.name);
+      const by = { login, startsWorkflows: true };
+      const headSha = repositoryState(world, `${login}/${fork.name}`).push(files, {
+        branch,
+        login,
+      });
+      const open = parent.pulls.find(
+        (pull) =>
+          pull.state === "open" && pull.headRepository === fork && pull.headBranch === branch,
+      );
+      const baseBranch = base ?? parent.defaultBranch;
+      const wanted = { title, headRepository: fork, headBranch: branch, headSha, baseBranch };
+      return (open ?? world.openPull(parent, wanted, by)).number;
+    },
+    registryAccess: (value) => {
+      const { world } = current;
+      const token = world.tokens.get(value);
+      if (token === undefined || (token.expiresAt ?? Infinity) <= world.now()) return undefined;
+      const { login, scopes, permissions, resourceOwner: owner, repositories } = token;
+      const scoped = scopes.includes("write:packages")
+        ? "write"
+        : scopes.includes("read:packages")
+          ? "read"
+          : "none";
+      const level = permissions["packages"] ?? "none";
+      // Only classic tokens and those of jobs are good for packages.
+      const packages =
+        token.kind === "classic"
+          ? scoped
+          : token.ofJob === true
+            ? level === "admin"
+              ? "write"
+              : level
+            : "none";
+      return { login, owner, repositories, packages };
     },
     leftovers: (login) => {
       const { account, secrets, variables, groups } = organization(login);
@@ -359,7 +494,10 @@ export async function createGitHub(options: GitHubOptions): Promise<GitHub> {
         repositoryVariables: sum((one) => one.variables.size),
       };
     },
-    close: () => current.jobs.close(),
+    close: async () => {
+      await current.runs.close();
+      await runners.close();
+    },
   };
 }
 
@@ -369,9 +507,17 @@ function limitedAs(principal: Principal): string | undefined {
   return principal.kind === "token" ? principal.token.login : "app";
 }
 
-function repositoryState(world: World, fullName: string): RepositoryState {
+/** Who changes things past all tokens, unless somebody else is named. */
+const byHand = "octocat";
+
+function named(world: World, fullName: string): Repository {
   const repository = world.repository(fullName);
   if (repository === undefined) throw new Error(`There is no repository "${fullName}".`);
+  return repository;
+}
+
+function repositoryState(world: World, fullName: string): RepositoryState {
+  const repository = named(world, fullName);
   const { git } = repository;
   return {
     id: repository.id,
@@ -408,8 +554,50 @@ function repositoryState(world: World, fullName: string): RepositoryState {
         path,
         content: content === undefined ? undefined : Buffer.from(content),
         message: `Change ${path} by hand`,
-        author: world.signature("octocat"),
+        author: world.signature(byHand),
+        by: { login: byHand, startsWorkflows: true },
       }),
+    push: (
+      files,
+      { branch = repository.defaultBranch, message = "Change by hand", login = byHand } = {},
+    ) =>
+      world.commitFiles(repository, {
+        branch,
+        files: new Map(
+          Object.entries(files).map(([path, content]) => [
+            path,
+            content === undefined ? undefined : Buffer.from(content),
+          ]),
+        ),
+        message,
+        author: world.signature(login),
+        by: { login, startsWorkflows: true },
+      }),
+    tag: (name, target = repository.defaultBranch, login = byHand) => {
+      const commit = git.resolve(target);
+      if (commit === undefined) throw new Error(`${fullName} has no "${target}".`);
+      const ref = `refs/tags/${name}`;
+      const before = git.refs.get(ref);
+      git.refs.set(ref, commit.sha);
+      world.pushed(repository, ref, before, { login, startsWorkflows: true });
+      return commit.sha;
+    },
+    openPull: (head, { base, title = `Merge ${head}`, login = byHand } = {}) => {
+      const headSha = git.refs.get(`refs/heads/${head}`);
+      if (headSha === undefined) throw new Error(`${fullName} has no branch "${head}".`);
+      const pull = world.openPull(
+        repository,
+        {
+          title,
+          headRepository: repository,
+          headBranch: head,
+          headSha,
+          baseBranch: base ?? repository.defaultBranch,
+        },
+        { login, startsWorkflows: true },
+      );
+      return pull.number;
+    },
     protect: (branch, requiredChecks) => {
       repository.protections.set(branch, {
         requiredChecks,

@@ -1,52 +1,48 @@
-import { hostedLabels, runHosted, type Running } from "./hosted";
+import { hostedLabels } from "./hosted";
+import type { HostedRunners } from "./hostedRunners";
 import { iso } from "./http";
 import type { Repository, Runner } from "./model";
-import { jobInWorkflow, parseRunsOn, type RunsOn } from "./runsOn";
+import type { RunsOn } from "./runsOn";
+import type { StepDefinition } from "./workflows/file";
+import type { Value } from "./expressions";
 import type { World } from "./world";
 
-interface Work {
-  /** What the job does, in bash. */
-  readonly script?: string;
-  /** Instead of a script: the job only takes this long. */
-  readonly durationMs?: number;
-  readonly env?: Readonly<Record<string, string>>;
-  /** Names of secrets to put into the environment; one that does not reach the repository is empty, as on GitHub. */
-  readonly secrets?: readonly string[];
-  /** Default: 6 hours. */
-  readonly timeoutSeconds?: number;
+export type Conclusion = "success" | "failure" | "cancelled" | "skipped";
+
+/** A step as the REST API shows it. */
+export interface JobStep {
+  readonly number: number;
+  readonly name: string;
+  readonly status: "queued" | "in_progress" | "completed";
+  readonly conclusion: Conclusion | null;
+  /** ISO 8601. */
+  readonly started_at: string | null;
+  readonly completed_at: string | null;
 }
 
-/** A job to run: described here, or a job of a workflow file in the repository's default branch. */
-export type JobRequest = Work & {
-  /** `owner/name` */
-  readonly repository: string;
-} & (
-    | {
-        readonly name: string;
-        readonly runsOn:
-          | string
-          | readonly string[]
-          | { readonly group?: string; readonly labels?: string | readonly string[] };
-      }
-    | {
-        /** Path of the workflow file. */
-        readonly workflow: string;
-        /** Key below `jobs`. */
-        readonly job: string;
-      }
-  );
+/** How a runner says that a job ended. */
+export interface JobResult {
+  readonly result: "succeeded" | "failed" | "cancelled";
+  readonly exitCode: number;
+  readonly outputs: Readonly<Record<string, string>>;
+  readonly steps: readonly JobStep[];
+}
 
 /** A job as it is at the moment of asking. Times are milliseconds since the epoch. */
 export interface Job {
   readonly id: number;
   readonly runId: number;
+  /** Which attempt of the run it belongs to; the first is 1. */
+  readonly attempt: number;
+  /** Key below `jobs`, after the keys of the jobs that called its workflow: `call/build`. */
+  readonly key: string;
   readonly repository: string;
   readonly name: string;
   readonly workflow: string | null;
   readonly labels: readonly string[];
   readonly group: string | null;
   readonly status: "queued" | "in_progress" | "completed";
-  readonly conclusion: "success" | "failure" | "cancelled" | null;
+  readonly conclusion: Conclusion | null;
   readonly queuedAt: number;
   readonly startedAt: number | null;
   readonly completedAt: number | null;
@@ -57,20 +53,67 @@ export interface Job {
   readonly runnerGroup: { readonly id: number; readonly name: string } | null;
   readonly headSha: string;
   readonly headBranch: string;
+  /** Of a workflow's job; a script has none. */
+  readonly steps: readonly JobStep[];
+  readonly hasSteps: boolean;
+  readonly outputs: Readonly<Record<string, string>>;
   /** With the values of the secrets that the job got masked. */
   readonly log: string;
 }
 
-/** What a self-hosted runner is told. */
+/** What a job of a workflow is made of. Nothing of it is evaluated yet except the contexts. */
+export interface JobDefinition {
+  /** Key below `jobs`. */
+  readonly id: string;
+  /** The workflow's `env`, then the job's: later ones win. */
+  readonly env: readonly Readonly<Record<string, string>>[];
+  readonly defaults?: { readonly run: Readonly<Record<string, string>> };
+  readonly outputs: Readonly<Record<string, string>>;
+  /** Values of the expression contexts that do not depend on the runner. */
+  readonly contexts: Readonly<
+    Record<
+      "github" | "vars" | "secrets" | "needs" | "strategy" | "matrix" | "inputs",
+      Readonly<Record<string, Value>>
+    >
+  >;
+}
+
+/** What a runner is told. A job is either one `script` or `steps` with the `job` that they belong to. */
 export interface JobMessage {
   readonly job_id: string;
   readonly name: string;
   readonly run_id: number;
   readonly repository: string;
-  readonly script: string;
+  readonly script?: string;
+  readonly steps?: readonly StepDefinition[];
+  readonly job?: JobDefinition;
   readonly env: Readonly<Record<string, string>>;
   readonly timeout_seconds: number;
   readonly masks: readonly string[];
+}
+
+/** What a job turns out to be once a runner takes it. */
+export type Prepared = Pick<JobMessage, "script" | "steps" | "job" | "env" | "masks">;
+
+/** A job for the queue. */
+export interface JobSpec {
+  readonly runId: number;
+  readonly attempt: number;
+  readonly key: string;
+  readonly name: string;
+  readonly repository: Repository;
+  /** Path of the workflow file, if it comes from one. */
+  readonly workflow: string | null;
+  /** `owner/repo/path@ref` in every form that a runner group may name it by. */
+  readonly workflowRefs: readonly string[];
+  readonly runsOn: RunsOn;
+  readonly headSha: string;
+  readonly headBranch: string;
+  readonly timeoutSeconds: number;
+  /** Called when a runner takes the job. */
+  prepare(id: number): Prepared;
+  /** Called once, when the job is completed. */
+  ended?(job: Job): void;
 }
 
 /** Times that the queue works by, in milliseconds. */
@@ -85,9 +128,7 @@ export interface JobTimes {
 
 interface Entry {
   job: Job;
-  readonly repository: Repository;
-  readonly runsOn: RunsOn;
-  readonly work: Work;
+  readonly spec: JobSpec;
   rawLog: string;
   /** Secret values that the job may have got. */
   masks: readonly string[];
@@ -96,7 +137,8 @@ interface Entry {
   /** The runner has shown that it got the job. */
   acknowledged: boolean;
   cancelledAt: number | undefined;
-  hosted: Running | undefined;
+  timedOut: boolean;
+  hosted: ReturnType<HostedRunners["start"]> | undefined;
   readonly waiters: Set<() => void>;
 }
 
@@ -108,70 +150,63 @@ export class Jobs {
   private readonly entries = new Map<number, Entry>();
   private readonly offers = new Map<number, (message: JobMessage) => void>();
   private readonly watchdog: NodeJS.Timeout;
-  private runNumber = 0;
   private closed = false;
 
   constructor(
     private readonly world: World,
-    private readonly hostedConcurrency: number,
+    private readonly hosted: { readonly concurrency: number; readonly runners: HostedRunners },
     private readonly times: JobTimes,
   ) {
     this.watchdog = setInterval(() => this.sweep(), 250);
     this.watchdog.unref();
   }
 
-  /** Throws when the request names something that does not exist, or runs on something that cannot be had here. */
-  enqueue(request: JobRequest): Job {
-    const repository = this.world.repository(request.repository);
-    if (repository === undefined)
-      throw new Error(`Repository "${request.repository}" does not exist.`);
-    if (request.script !== undefined && request.durationMs !== undefined)
-      throw new Error("A job has a script or a duration, not both.");
-    if (!this.enabled(repository))
-      throw new Error(`GitHub Actions is disabled for ${request.repository}.`);
-    const head = repository.git.resolve(repository.defaultBranch);
-    let name: string;
-    let runsOn: RunsOn;
-    let workflow: string | null = null;
-    if ("workflow" in request) {
-      workflow = request.workflow;
-      const entry =
-        head === undefined ? undefined : repository.git.entry(head.tree, request.workflow);
-      const text = entry === undefined ? undefined : repository.git.blob(entry.sha)?.toString();
-      if (text === undefined)
-        throw new Error(
-          `"${request.workflow}" is not in ${request.repository}@${repository.defaultBranch}.`,
-        );
-      const vars = Object.fromEntries(
-        [...this.world.variablesFor(repository)].map(([key, variable]) => [key, variable.value]),
-      );
-      const github = {
-        repository: request.repository,
-        repository_owner: repository.owner.login,
-        ref: `refs/heads/${repository.defaultBranch}`,
-        ref_name: repository.defaultBranch,
-        sha: head?.sha ?? "",
-        event_name: "workflow_dispatch",
-        event: {
-          repository: { default_branch: repository.defaultBranch, private: repository.private },
-        },
-      };
-      ({ name, runsOn } = jobInWorkflow(text, request.job, { vars, github }));
+  /** Puts a job into the queue. */
+  add(spec: JobSpec): Job {
+    const entry = this.newEntry(spec);
+    this.dispatch();
+    return this.view(entry);
+  }
+
+  /** Records a job that never comes to a runner, or a copy of one that did in an earlier attempt. */
+  record(
+    spec: Omit<JobSpec, "runsOn" | "timeoutSeconds" | "prepare" | "workflowRefs" | "ended">,
+    how: { readonly conclusion: Conclusion; readonly log?: string } | { readonly copyOf: Job },
+  ): Job {
+    const entry = this.newEntry({
+      ...spec,
+      runsOn: { group: undefined, labels: [] },
+      timeoutSeconds: 0,
+      workflowRefs: [],
+      prepare: () => {
+        throw new Error("The job was never to run.");
+      },
+    });
+    const now = this.world.now();
+    if ("copyOf" in how) {
+      const { id, attempt, runId } = entry.job;
+      entry.job = { ...how.copyOf, id, attempt, runId };
+      entry.rawLog = how.copyOf.log;
     } else {
-      name = request.name;
-      runsOn = parseRunsOn(request.runsOn);
+      const { conclusion, log = "" } = how;
+      entry.job = { ...entry.job, status: "completed", conclusion, completedAt: now };
+      entry.rawLog = log;
     }
-    const foreign = runsOn.labels.find((label) => /^(windows|macos)-/i.test(label));
-    if (foreign !== undefined)
-      throw new Error(`The local cloud has no hosted runner "${foreign}", only Linux ones.`);
+    return this.view(entry);
+  }
+
+  private newEntry(spec: JobSpec): Entry {
+    const { repository, runsOn } = spec;
     const id = 10_000_000 + this.world.id();
     const entry: Entry = {
       job: {
         id,
-        runId: 20_000_000 + this.world.id(),
+        runId: spec.runId,
+        attempt: spec.attempt,
+        key: spec.key,
         repository: `${repository.owner.login}/${repository.name}`,
-        name,
-        workflow,
+        name: spec.name,
+        workflow: spec.workflow,
         labels: runsOn.labels,
         group: runsOn.group ?? null,
         status: "queued",
@@ -183,25 +218,26 @@ export class Jobs {
         runnerId: null,
         runnerKind: null,
         runnerGroup: null,
-        headSha: head?.sha ?? "",
-        headBranch: repository.defaultBranch,
+        headSha: spec.headSha,
+        headBranch: spec.headBranch,
+        steps: [],
+        hasSteps: false,
+        outputs: {},
         log: "",
       },
-      repository,
-      runsOn,
-      work: request,
+      spec,
       rawLog: "",
       masks: [],
       runner: undefined,
       lastHeartbeat: 0,
       acknowledged: false,
       cancelledAt: undefined,
+      timedOut: false,
       hosted: undefined,
       waiters: new Set(),
     };
     this.entries.set(id, entry);
-    this.dispatch();
-    return this.view(entry);
+    return entry;
   }
 
   find(id: number): Job | undefined {
@@ -232,7 +268,7 @@ export class Jobs {
           entry.waiters.delete(waiter);
           reject(
             new Error(
-              `Job ${id} "${entry.job.name}" is still ${entry.job.status} after ${timeoutMs} ms (runs on ${JSON.stringify(entry.runsOn)}, runner ${entry.job.runner ?? "none"}).`,
+              `Job ${id} "${entry.job.name}" is still ${entry.job.status} after ${timeoutMs} ms (runs on ${JSON.stringify(entry.spec.runsOn)}, runner ${entry.job.runner ?? "none"}).`,
             ),
           );
         }, timeoutMs);
@@ -321,16 +357,29 @@ export class Jobs {
     return entry.cancelledAt !== undefined;
   }
 
-  finish(id: number, result: "succeeded" | "failed" | "cancelled"): void {
+  /** The steps of a running job as far as they have come. */
+  progress(id: number, steps: readonly JobStep[]): void {
+    const entry = this.assigned(id);
+    if (entry !== undefined) entry.job = { ...entry.job, steps };
+  }
+
+  finish(id: number, result: JobResult): void {
     const entry = this.assigned(id);
     if (entry === undefined) return;
     this.alive(entry);
+    this.end(entry, result);
+  }
+
+  private end(entry: Entry, { result, outputs, steps }: JobResult): void {
+    if (entry.job.status === "completed") return;
+    entry.job = { ...entry.job, outputs, steps };
     const conclusions = {
       succeeded: "success",
       failed: "failure",
       cancelled: "cancelled",
     } as const;
-    this.complete(entry, conclusions[result]);
+    // A job that was out of time is cancelled, whatever its runner made of that.
+    this.complete(entry, entry.timedOut ? "cancelled" : conclusions[result]);
   }
 
   /** A runner was removed or replaced: its held poll ends and its job, if any, has failed. */
@@ -346,9 +395,9 @@ export class Jobs {
     if (this.closed) return;
     for (const entry of this.entries.values()) {
       if (entry.job.status !== "queued") continue;
-      const architecture = this.hostedArchitecture(entry.runsOn);
+      const architecture = this.hostedArchitecture(entry.spec.runsOn);
       if (architecture !== undefined) {
-        if (this.hostedRunning() < this.hostedConcurrency) this.startHosted(entry, architecture);
+        if (this.hostedRunning() < this.hosted.concurrency) this.startHosted(entry, architecture);
         continue;
       }
       for (const [id, offer] of this.offers) {
@@ -365,7 +414,13 @@ export class Jobs {
           runnerGroup: { id: runner.groupId, name: group?.name ?? "Default" },
         };
         this.setJob(runner, entry.job.id);
-        offer(this.message(entry, runner));
+        offer(
+          this.message(entry, {
+            RUNNER_NAME: runner.name,
+            ...(runner.architecture !== undefined && { RUNNER_ARCH: runner.architecture }),
+            RUNNER_ENVIRONMENT: "self-hosted",
+          }),
+        );
         break;
       }
     }
@@ -389,16 +444,6 @@ export class Jobs {
     return entry;
   }
 
-  private enabled(repository: Repository): boolean {
-    const organization = this.world.organization(repository.owner.login);
-    if (organization === undefined) return repository.actions.enabled;
-    const { enabled, repositories } = organization.actions;
-    return (
-      repository.actions.enabled &&
-      (enabled === "all" || (enabled === "selected" && repositories.has(repository.id)))
-    );
-  }
-
   private hostedArchitecture(runsOn: RunsOn): "X64" | "ARM64" | undefined {
     const [label = ""] = runsOn.labels;
     return runsOn.group === undefined && runsOn.labels.length === 1
@@ -414,7 +459,7 @@ export class Jobs {
 
   /** Labels, group, and who may use the group. */
   private mayTake(entry: Entry, runner: Runner): boolean {
-    const { repository, runsOn } = entry;
+    const { repository, runsOn } = entry.spec;
     if (runner.scope.owner.id !== repository.owner.id) return false;
     const had = new Set(runner.labels.map((label) => label.toLowerCase()));
     if (!runsOn.labels.every((label) => had.has(label.toLowerCase()))) return false;
@@ -430,46 +475,33 @@ export class Jobs {
     if (!repository.private && !group.allowsPublicRepositories) return false;
     if (group.visibility === "private" && !repository.private) return false;
     if (group.visibility === "selected" && !group.repositories.has(repository.id)) return false;
-    return !group.restrictedToWorkflows || this.inSelectedWorkflows(entry, group.selectedWorkflows);
-  }
-
-  /** Entries look like `owner/repo/.github/workflows/x.yml@ref`; the ref is a branch, a full ref name or a commit. */
-  private inSelectedWorkflows({ job }: Entry, selected: readonly string[]): boolean {
-    if (job.workflow === null) return false;
-    const refs = [job.headBranch, `refs/heads/${job.headBranch}`, job.headSha];
-    const names = refs.map((ref) => `${job.repository}/${job.workflow}@${ref}`.toLowerCase());
-    return selected.some((one) => names.includes(one.toLowerCase()));
+    if (!group.restrictedToWorkflows) return true;
+    const refs = entry.spec.workflowRefs.map((ref) => ref.toLowerCase());
+    return group.selectedWorkflows.some((one) => refs.includes(one.toLowerCase()));
   }
 
   private start(entry: Entry, by: Pick<Job, "runner" | "runnerId" | "runnerKind">): void {
     entry.job = { ...entry.job, ...by, status: "in_progress", startedAt: this.world.now() };
-    entry.masks = [...this.world.secretsFor(entry.repository).values()]
-      .map((secret) => secret.value)
-      .filter((value) => value !== "");
-    this.runNumber += 1;
   }
 
   private startHosted(entry: Entry, architecture: "X64" | "ARM64"): void {
     this.start(entry, { runner: "hosted", runnerId: null, runnerKind: "hosted" });
-    entry.hosted = runHosted({
-      script: this.script(entry.work),
-      env: this.environment(entry, {
+    const hosted = this.hosted.runners.start({
+      arch: architecture,
+      message: this.message(entry, {
         RUNNER_NAME: `GitHub Actions ${entry.job.id}`,
         RUNNER_ARCH: architecture,
         RUNNER_ENVIRONMENT: "github-hosted",
       }),
-      timeoutMs: this.timeoutMs(entry.work),
+      label: entry.spec.runsOn.labels[0] ?? "",
       onLog: (text) => (entry.rawLog += text),
-    });
-    entry.hosted.done.then(
-      (ending) => {
-        if ("exitCode" in ending)
-          this.complete(entry, ending.exitCode === 0 ? "success" : "failure");
-        else {
-          if (ending.stopped === "timeout") this.sayTimeout(entry);
-          this.complete(entry, "cancelled");
-        }
+      onSteps: (steps) => {
+        if (entry.job.status === "in_progress") entry.job = { ...entry.job, steps };
       },
+    });
+    entry.hosted = hosted;
+    hosted.done.then(
+      (result) => this.end(entry, result),
       (error: unknown) => {
         entry.rawLog += `##[error]${error instanceof Error ? error.message : String(error)}\n`;
         this.complete(entry, "failure");
@@ -477,65 +509,25 @@ export class Jobs {
     );
   }
 
-  private message(entry: Entry, runner: Runner): JobMessage {
-    const { job, work } = entry;
+  private message(entry: Entry, runner: Readonly<Record<string, string>>): JobMessage {
+    const { job, spec } = entry;
+    const { env, masks, ...work } = spec.prepare(job.id);
+    entry.masks = masks;
+    entry.job = { ...entry.job, hasSteps: work.steps !== undefined };
     return {
       job_id: String(job.id),
       name: job.name,
       run_id: job.runId,
       repository: job.repository,
-      script: this.script(work),
-      env: this.environment(entry, {
-        RUNNER_NAME: runner.name,
-        ...(runner.architecture !== undefined && { RUNNER_ARCH: runner.architecture }),
-        RUNNER_ENVIRONMENT: "self-hosted",
-      }),
-      timeout_seconds: this.timeoutMs(work) / 1000,
-      masks: entry.masks,
-    };
-  }
-
-  private script({ script, durationMs }: Work): string {
-    return script ?? `sleep ${(durationMs ?? 0) / 1000}\n`;
-  }
-
-  private timeoutMs(work: Work): number {
-    return (work.timeoutSeconds ?? 6 * 3600) * 1000;
-  }
-
-  private environment(entry: Entry, runner: Record<string, string>): Record<string, string> {
-    const { job, work, repository } = entry;
-    const secrets = this.world.secretsFor(repository);
-    return {
-      CI: "true",
-      GITHUB_ACTIONS: "true",
-      GITHUB_ACTOR: repository.owner.login,
-      GITHUB_API_URL: "https://api.github.com",
-      GITHUB_EVENT_NAME: "workflow_dispatch",
-      GITHUB_JOB: job.name,
-      GITHUB_REF: `refs/heads/${job.headBranch}`,
-      GITHUB_REF_NAME: job.headBranch,
-      GITHUB_REF_TYPE: "branch",
-      GITHUB_REPOSITORY: job.repository,
-      GITHUB_REPOSITORY_ID: String(repository.id),
-      GITHUB_REPOSITORY_OWNER: repository.owner.login,
-      GITHUB_RUN_ATTEMPT: "1",
-      GITHUB_RUN_ID: String(job.runId),
-      GITHUB_RUN_NUMBER: String(this.runNumber),
-      GITHUB_SERVER_URL: "https://github.com",
-      GITHUB_SHA: job.headSha,
-      GITHUB_WORKFLOW: job.workflow ?? job.name,
-      RUNNER_OS: "Linux",
-      ...runner,
-      ...Object.fromEntries(
-        (work.secrets ?? []).map((name) => [name, secrets.get(name.toUpperCase())?.value ?? ""]),
-      ),
-      ...work.env,
+      ...work,
+      env: { RUNNER_OS: "Linux", ...runner, ...env },
+      timeout_seconds: spec.timeoutSeconds,
+      masks,
     };
   }
 
   private sayTimeout(entry: Entry): void {
-    entry.rawLog += `##[error]The job has exceeded the maximum execution time of ${this.timeoutMs(entry.work) / 1000}s\n`;
+    entry.rawLog += `##[error]The job has exceeded the maximum execution time of ${entry.spec.timeoutSeconds}s\n`;
   }
 
   private alive(entry: Entry): void {
@@ -565,6 +557,7 @@ export class Jobs {
         runner.session = undefined;
       }
     }
+    entry.spec.ended?.(this.view(entry));
     for (const waiter of entry.waiters) waiter();
     entry.waiters.clear();
     this.dispatch();
@@ -606,13 +599,16 @@ export class Jobs {
         entry.rawLog += `##[error]The job was not acquired by a runner within 24 hours.\n`;
         this.complete(entry, "failure");
       }
-      if (job.status !== "in_progress" || job.runnerKind !== "self-hosted") continue;
-      if (now - entry.lastHeartbeat > this.times.heartbeatTimeoutMs) this.lose(entry);
+      if (job.status !== "in_progress") continue;
+      const selfHosted = job.runnerKind === "self-hosted";
+      if (selfHosted && now - entry.lastHeartbeat > this.times.heartbeatTimeoutMs) this.lose(entry);
       else if (entry.cancelledAt !== undefined) {
         if (now - entry.cancelledAt > forcedCancel) this.complete(entry, "cancelled");
-      } else if (now - (job.startedAt ?? now) > this.timeoutMs(entry.work)) {
+      } else if (now - (job.startedAt ?? now) > entry.spec.timeoutSeconds * 1000) {
         this.sayTimeout(entry);
+        entry.timedOut = true;
         entry.cancelledAt = now;
+        entry.hosted?.stop();
       }
     }
   }

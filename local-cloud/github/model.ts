@@ -33,6 +33,9 @@ export interface Repository {
   readonly description: string | null;
   defaultBranch: string;
   readonly git: GitStore;
+  /** Where it was forked from. */
+  readonly parent: Repository | undefined;
+  forks: number;
   readonly createdAt: number;
   pushedAt: number;
   readonly collaborators: Map<string, RepositoryRole>;
@@ -48,8 +51,22 @@ export interface Repository {
     selected: SelectedActions;
     access: "none" | "user" | "organization";
     workflow: WorkflowPermissions;
+    forkPullRequests: ForkPullRequests;
+    forkApproval: ForkApproval;
   };
 }
+
+/** What pull requests from forks of a private repository may do. */
+export interface ForkPullRequests {
+  run_workflows_from_fork_pull_requests: boolean;
+  send_write_tokens_to_workflows: boolean;
+  send_secrets_and_variables: boolean;
+  require_approval_for_fork_pr_workflows: boolean;
+}
+
+/** Whose pull requests from forks of a public repository run workflows only after a maintainer's approval. */
+export type ForkApproval =
+  "first_time_contributors_new_to_github" | "first_time_contributors" | "all_external_contributors";
 
 export type AllowedActions = "all" | "local_only" | "selected";
 
@@ -71,6 +88,8 @@ export interface PullRequest {
   body: string | null;
   state: "open" | "closed";
   readonly user: string;
+  /** The repository itself, or a fork of it. */
+  readonly headRepository: Repository;
   readonly headBranch: string;
   /** Kept after the branch is gone. */
   headSha: string;
@@ -185,6 +204,8 @@ export interface Token {
   /** Names of repositories it is limited to; undefined = all of the owner's. */
   readonly repositories: readonly string[] | undefined;
   readonly expiresAt: number | undefined;
+  /** Of a job: what is done with it starts no workflows. */
+  readonly ofJob?: boolean;
 }
 
 export interface App {

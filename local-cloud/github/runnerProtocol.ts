@@ -12,6 +12,17 @@ export const versionFloor = "2.329.0";
 
 const version = z.string().regex(/^\d+\.\d+\.\d+$/, "expected a version such as 2.336.0");
 
+const steps = z.array(
+  z.strictObject({
+    number: z.int().positive(),
+    name: z.string(),
+    status: z.enum(["queued", "in_progress", "completed"]),
+    conclusion: z.enum(["success", "failure", "cancelled", "skipped"]).nullable(),
+    started_at: z.string().nullable(),
+    completed_at: z.string().nullable(),
+  }),
+);
+
 /**
  * What a runner program and the service say to each other. GitHub's own protocol is not public: this one is the local
  * cloud's, spoken by its stand-in runner images, and carries what matters outside.
@@ -24,7 +35,7 @@ const version = z.string().regex(/^\d+\.\d+\.\d+$/, "expected a version such as 
  * - `GET /_runner/messages?session=<id>` is held until there is a job (200) or the time is up (204); 410 when the runner is
  *   no longer known.
  * - `POST /_runner/jobs/<id>/{log,heartbeat,complete}`: the log as text in chunks, a sign of life that answers whether to
- *   stop, the result. 410 when the job is no longer the runner's.
+ *   stop, the result with the job's outputs and steps; a sign of life may carry the steps too. 410 when the job is no longer the runner's.
  */
 export function runnerProtocol(world: World, jobs: Jobs): Hono<GitHubEnv> {
   const app = new Hono<GitHubEnv>();
@@ -233,7 +244,12 @@ export function runnerProtocol(world: World, jobs: Jobs): Hono<GitHubEnv> {
     return c.body(null, 204);
   });
 
-  app.post("/_runner/jobs/:job/heartbeat", (c) => c.json({ cancelled: jobs.heartbeat(jobId(c)) }));
+  app.post("/_runner/jobs/:job/heartbeat", async (c) => {
+    const id = jobId(c);
+    const given = await body(c, z.strictObject({ steps: steps.optional() }));
+    if (given.steps !== undefined) jobs.progress(id, given.steps);
+    return c.json({ cancelled: jobs.heartbeat(id) });
+  });
 
   app.post("/_runner/jobs/:job/complete", async (c) => {
     const id = jobId(c);
@@ -242,9 +258,16 @@ export function runnerProtocol(world: World, jobs: Jobs): Hono<GitHubEnv> {
       z.strictObject({
         result: z.enum(["succeeded", "failed", "cancelled"]),
         exit_code: z.int(),
+        outputs: z.record(z.string(), z.string()).optional(),
+        steps: steps.optional(),
       }),
     );
-    jobs.finish(id, given.result);
+    jobs.finish(id, {
+      result: given.result,
+      exitCode: given.exit_code,
+      outputs: given.outputs ?? {},
+      steps: given.steps ?? [],
+    });
     return c.body(null, 204);
   });
 

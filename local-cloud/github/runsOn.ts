@@ -1,6 +1,5 @@
-import { parse } from "yaml";
 import { z } from "zod";
-import { evaluateScalar, ExpressionError, type Value } from "./expressions";
+import { ExpressionError } from "./expressions";
 
 /** What a job asks for. */
 export interface RunsOn {
@@ -29,47 +28,4 @@ export function parseRunsOn(value: unknown): RunsOn {
   if (typeof data === "string" || Array.isArray(data))
     return { group: undefined, labels: list(data) };
   return { group: data.group, labels: list(data.labels) };
-}
-
-const workflow = z.looseObject({
-  name: z.string().optional(),
-  jobs: z.record(
-    z.string(),
-    z.looseObject({ name: z.string().optional(), "runs-on": z.unknown().optional() }),
-  ),
-});
-
-/** One job of a workflow file: its display name and where it wants to run, with every expression evaluated. */
-export function jobInWorkflow(
-  text: string,
-  job: string,
-  contexts: Record<string, Value>,
-): { name: string; runsOn: RunsOn } {
-  const parsed = workflow.safeParse(parse(text));
-  if (!parsed.success)
-    throw new ExpressionError(`Not a workflow file: ${z.prettifyError(parsed.error)}`);
-  const found = parsed.data.jobs[job];
-  if (found === undefined)
-    throw new ExpressionError(
-      `The workflow has no job "${job}", only ${Object.keys(parsed.data.jobs).join(", ")}`,
-    );
-  if (found["runs-on"] === undefined) throw new ExpressionError(`Job "${job}" has no runs-on`);
-  return {
-    name: toLabel(evaluateIn(found.name ?? job, contexts), job),
-    runsOn: parseRunsOn(evaluateIn(found["runs-on"], contexts)),
-  };
-}
-
-function toLabel(value: Value, otherwise: string): string {
-  return typeof value === "string" ? value : otherwise;
-}
-
-function evaluateIn(value: unknown, contexts: Record<string, Value>): Value {
-  if (typeof value === "string") return evaluateScalar(value, contexts);
-  if (Array.isArray(value)) return value.map((one) => evaluateIn(one, contexts));
-  if (typeof value === "object" && value !== null)
-    return Object.fromEntries(
-      Object.entries(value).map(([key, one]) => [key, evaluateIn(one, contexts)]),
-    );
-  return typeof value === "number" || typeof value === "boolean" ? value : null;
 }

@@ -52,7 +52,7 @@ export function minimalRepository(base: string, repository: Repository) {
     owner: accountView(base, repository.owner),
     html_url: `https://github.com/${fullName(repository)}`,
     description: repository.description,
-    fork: false,
+    fork: repository.parent !== undefined,
     url,
     archive_url: `${url}/{archive_format}{/ref}`,
     branches_url: `${url}/branches{/branch}`,
@@ -95,7 +95,7 @@ export function repositoryView(base: string, repository: Repository, access: Acc
     has_wiki: false,
     has_pages: false,
     has_discussions: false,
-    forks_count: 0,
+    forks_count: repository.forks,
     mirror_url: null,
     archived: false,
     disabled: false,
@@ -106,7 +106,7 @@ export function repositoryView(base: string, repository: Repository, access: Acc
     web_commit_signoff_required: false,
     topics: [],
     visibility: repository.private ? "private" : "public",
-    forks: 0,
+    forks: repository.forks,
     open_issues: repository.pulls.filter((pull) => pull.state === "open").length,
     watchers: 0,
     default_branch: repository.defaultBranch,
@@ -207,12 +207,12 @@ export function pullView(c: Ctx, repository: Repository, pull: PullRequest, auth
   const { git } = repository;
   const baseSha = git.refs.get(`refs/heads/${pull.baseBranch}`) ?? "";
   const repo = repositoryView(base, repository, access);
-  const side = (ref: string, sha: string) => ({
-    label: `${repository.owner.login}:${ref}`,
+  const side = (of: Repository, ref: string, sha: string) => ({
+    label: `${of.owner.login}:${ref}`,
     ref,
     sha,
-    user: accountView(base, repository.owner),
-    repo,
+    user: accountView(base, of.owner),
+    repo: of === repository ? repo : repositoryView(base, of, access),
   });
   const changes = fileChanges(base, repository, baseSha, pull.headSha);
   return {
@@ -236,13 +236,13 @@ export function pullView(c: Ctx, repository: Repository, pull: PullRequest, auth
     updated_at: iso(pull.updatedAt),
     closed_at: pull.closedAt === null ? null : iso(pull.closedAt),
     merged_at: pull.mergedAt === null ? null : iso(pull.mergedAt),
-    merge_commit_sha: pull.mergeCommit,
+    merge_commit_sha: pull.mergeCommit ?? git.refs.get(`refs/pull/${pull.number}/merge`) ?? null,
     assignee: null,
     assignees: [],
     requested_reviewers: [],
     requested_teams: [],
-    head: side(pull.headBranch, pull.headSha),
-    base: side(pull.baseBranch, baseSha),
+    head: side(pull.headRepository, pull.headBranch, pull.headSha),
+    base: side(repository, pull.baseBranch, baseSha),
     author_association: "MEMBER",
     auto_merge: null,
     draft: pull.draft,

@@ -1,12 +1,13 @@
 import { randomBytes } from "node:crypto";
 import sodium from "libsodium-wrappers";
-import { GitStore, type Signature } from "./git";
+import { type FileEntry, GitStore, type Signature } from "./git";
 import { iso } from "./http";
 import type {
   Account,
   App,
   Deprecation,
   Organization,
+  PullRequest,
   Repository,
   Runner,
   RunnerGroup,
@@ -23,6 +24,32 @@ import type { Seed } from "./seed";
 const hour = 3_600_000;
 const day = 24 * hour;
 
+/** Who made something happen. What a job's own token does starts no workflows. */
+export interface Pusher {
+  readonly login: string;
+  readonly startsWorkflows: boolean;
+}
+
+/** What workflows may start on. */
+export type RepositoryEvent =
+  | {
+      readonly type: "push";
+      readonly repository: Repository;
+      /** Full name. */
+      readonly ref: string;
+      /** Absent for a new branch or tag. */
+      readonly before: string | undefined;
+      readonly after: string;
+      readonly by: Pusher;
+    }
+  | {
+      readonly type: "pull_request";
+      readonly repository: Repository;
+      readonly action: "opened" | "synchronize" | "reopened" | "closed" | "edited";
+      readonly pull: PullRequest;
+      readonly by: Pusher;
+    };
+
 /** Everything that the GitHub side knows; routes and jobs read and change it. */
 export class World {
   readonly accounts = new Map<string, Account>();
@@ -33,6 +60,8 @@ export class World {
   readonly runnerTokens = new Map<string, RunnerToken>();
   readonly deprecations = new Map<string, Deprecation>();
   readonly app: App;
+  /** Told of each event once its effects are in place. */
+  onEvent: (event: RepositoryEvent) => void = () => undefined;
   private nextId = 1;
 
   constructor(
@@ -92,6 +121,10 @@ export class World {
     return [...this.repositories.values()].filter(
       (one) => one.owner.login.toLowerCase() === login.toLowerCase(),
     );
+  }
+
+  forksOf(repository: Repository): Repository[] {
+    return [...this.repositories.values()].filter((one) => one.parent === repository);
   }
 
   repositoryById(id: number): Repository | undefined {
@@ -183,15 +216,36 @@ export class World {
       message: string;
       author: Signature;
       committer?: Signature;
+      by: Pusher;
+    },
+  ): string {
+    const { path, content, ...rest } = change;
+    return this.commitFiles(repository, { ...rest, files: new Map([[path, content]]) });
+  }
+
+  /** Puts a commit on a branch, which begins at the default branch if it is new; `undefined` removes a file. */
+  commitFiles(
+    repository: Repository,
+    change: {
+      branch: string;
+      files: ReadonlyMap<string, Buffer | undefined>;
+      message: string;
+      author: Signature;
+      committer?: Signature;
+      by: Pusher;
     },
   ): string {
     const { git } = repository;
     const ref = `refs/heads/${change.branch}`;
-    const parent = git.refs.get(ref);
+    const known = git.refs.get(ref);
+    const parent = known ?? git.refs.get(`refs/heads/${repository.defaultBranch}`);
     const before = parent === undefined ? undefined : git.commit(parent);
-    const files = before === undefined ? new Map() : git.files(before.tree);
-    if (change.content === undefined) files.delete(change.path);
-    else files.set(change.path, { mode: "100644", sha: git.putBlob(change.content) });
+    const files = before === undefined ? new Map<string, FileEntry>() : git.files(before.tree);
+    for (const [path, content] of change.files) {
+      const mode = files.get(path)?.mode ?? "100644";
+      if (content === undefined) files.delete(path);
+      else files.set(path, { mode, sha: git.putBlob(content) });
+    }
     const sha = git.putCommit({
       tree: git.treeOf(files),
       parents: parent === undefined ? [] : [parent],
@@ -200,17 +254,100 @@ export class World {
       message: change.message,
     });
     git.refs.set(ref, sha);
-    this.pushed(repository, change.branch);
+    this.pushed(repository, ref, known, change.by);
     return sha;
   }
 
-  /** What follows from a branch having moved. */
-  pushed(repository: Repository, branch: string): void {
+  /** What follows from a branch or tag (full name) having been made or moved. */
+  pushed(repository: Repository, ref: string, before: string | undefined, by: Pusher): void {
     repository.pushedAt = this.now();
-    const sha = repository.git.refs.get(`refs/heads/${branch}`);
-    if (sha === undefined) return;
-    for (const pull of repository.pulls)
-      if (pull.state === "open" && pull.headBranch === branch) pull.headSha = sha;
+    const after = repository.git.refs.get(ref);
+    if (after === undefined || after === before || !/^refs\/(heads|tags)\//.test(ref)) return;
+    this.onEvent({ type: "push", repository, ref, before, after, by });
+    for (const base of repository.parent === undefined
+      ? [repository]
+      : [repository, repository.parent])
+      for (const pull of base.pulls) {
+        if (pull.state !== "open") continue;
+        const moved = pull.headRepository === repository && ref === `refs/heads/${pull.headBranch}`;
+        if (moved) pull.headSha = after;
+        if (moved || (base === repository && ref === `refs/heads/${pull.baseBranch}`))
+          this.mergePull(base, pull);
+        if (moved)
+          this.onEvent({ type: "pull_request", repository: base, action: "synchronize", pull, by });
+      }
+  }
+
+  /** Opens a pull request. */
+  openPull(
+    repository: Repository,
+    given: Pick<PullRequest, "title" | "headRepository" | "headBranch" | "headSha" | "baseBranch"> &
+      Partial<Pick<PullRequest, "body" | "draft" | "maintainerCanModify">>,
+    by: Pusher,
+  ): PullRequest {
+    const now = this.now();
+    const pull: PullRequest = {
+      number: repository.pulls.length + 1,
+      id: this.id(),
+      body: null,
+      state: "open",
+      user: by.login,
+      draft: false,
+      maintainerCanModify: false,
+      createdAt: now,
+      updatedAt: now,
+      closedAt: null,
+      mergedAt: null,
+      mergedBy: null,
+      mergeCommit: null,
+      ...given,
+    };
+    repository.pulls.push(pull);
+    this.mergePull(repository, pull);
+    this.onEvent({ type: "pull_request", repository, action: "opened", pull, by });
+    return pull;
+  }
+
+  /** Keeps `refs/pull/<number>/head` and `/merge` up to date; there is no `/merge` where the two conflict. */
+  mergePull(repository: Repository, pull: PullRequest): void {
+    const { git } = repository;
+    const ref = `refs/pull/${pull.number}`;
+    git.fetch(pull.headRepository.git, pull.headSha);
+    git.refs.set(`${ref}/head`, pull.headSha);
+    const ours = git.commit(git.refs.get(`refs/heads/${pull.baseBranch}`) ?? "");
+    const theirs = git.commit(pull.headSha);
+    const tree =
+      ours === undefined || theirs === undefined ? undefined : git.mergeTrees(ours, theirs);
+    if (tree === undefined || ours === undefined) {
+      git.refs.delete(`${ref}/merge`);
+      return;
+    }
+    const author = this.signature(pull.user);
+    const sha = git.putCommit({
+      tree,
+      parents: [ours.sha, pull.headSha],
+      author,
+      committer: author,
+      message: `Merge ${pull.headSha} into ${ours.sha}`,
+    });
+    git.refs.set(`${ref}/merge`, sha);
+  }
+
+  /** A copy of a repository in another account. */
+  fork(parent: Repository, owner: Account, name: string, onlyDefaultBranch = false): Repository {
+    const fork = this.newRepository(owner, name, {
+      private: parent.private,
+      defaultBranch: parent.defaultBranch,
+      parent,
+    });
+    parent.forks += 1;
+    for (const [ref, sha] of parent.git.refs) {
+      if (!/^refs\/(heads|tags)\//.test(ref)) continue;
+      if (onlyDefaultBranch && ref !== `refs/heads/${parent.defaultBranch}`) continue;
+      fork.git.fetch(parent.git, sha);
+      fork.git.refs.set(ref, sha);
+    }
+    return fork;
   }
 
   signature(login: string): Signature {
@@ -264,40 +401,10 @@ export class World {
     const owner = this.account(seed.owner);
     if (owner === undefined)
       throw new Error(`Seed: repository ${seed.name} belongs to unknown account "${seed.owner}".`);
-    const git = new GitStore();
-    const repository: Repository = {
-      id: 100_000 + this.id(),
-      owner,
-      name: seed.name,
-      private: seed.private,
-      description: null,
-      defaultBranch: seed.defaultBranch,
-      git,
-      createdAt: this.now(),
-      pushedAt: this.now(),
-      collaborators: new Map(
-        Object.entries(seed.collaborators ?? {}).map(([login, role]) => [
-          login.toLowerCase(),
-          role,
-        ]),
-      ),
-      protections: new Map(),
-      pulls: [],
-      secrets: new Map(),
-      variables: new Map(),
-      keys: newKeys(),
-      actions: {
-        enabled: true,
-        allowed: "all",
-        shaPinning: false,
-        selected: newSelection(),
-        access: "none",
-        workflow: {
-          default_workflow_permissions: "read",
-          can_approve_pull_request_reviews: false,
-        },
-      },
-    };
+    const repository = this.newRepository(owner, seed.name, seed);
+    for (const [login, role] of Object.entries(seed.collaborators ?? {}))
+      repository.collaborators.set(login.toLowerCase(), role);
+    const { git } = repository;
     const files = new Map(
       Object.entries(seed.files).map(([path, content]) => [
         path,
@@ -313,7 +420,52 @@ export class World {
       message: "Initial commit",
     });
     git.refs.set(`refs/heads/${seed.defaultBranch}`, sha);
-    this.repositories.set(`${owner.login}/${seed.name}`.toLowerCase(), repository);
+  }
+
+  private newRepository(
+    owner: Account,
+    name: string,
+    given: { private: boolean; defaultBranch: string; parent?: Repository },
+  ): Repository {
+    const repository: Repository = {
+      id: 100_000 + this.id(),
+      owner,
+      name,
+      private: given.private,
+      description: null,
+      defaultBranch: given.defaultBranch,
+      git: new GitStore(),
+      parent: given.parent,
+      forks: 0,
+      createdAt: this.now(),
+      pushedAt: this.now(),
+      collaborators: new Map(),
+      protections: new Map(),
+      pulls: [],
+      secrets: new Map(),
+      variables: new Map(),
+      keys: newKeys(),
+      actions: {
+        enabled: true,
+        allowed: "all",
+        shaPinning: false,
+        selected: newSelection(),
+        access: "none",
+        workflow: {
+          default_workflow_permissions: "read",
+          can_approve_pull_request_reviews: false,
+        },
+        forkPullRequests: {
+          run_workflows_from_fork_pull_requests: false,
+          send_write_tokens_to_workflows: false,
+          send_secrets_and_variables: false,
+          require_approval_for_fork_pr_workflows: false,
+        },
+        forkApproval: "first_time_contributors",
+      },
+    };
+    this.repositories.set(`${owner.login}/${name}`.toLowerCase(), repository);
+    return repository;
   }
 }
 

@@ -120,6 +120,7 @@ export function contentsRoutes(world: World): Hono<GitHubEnv> {
       message: given.message,
       author,
       committer: signature(c, given.committer ?? given.author),
+      by: c.var.access.pusher,
     });
     const commit = repository.git.commit(sha);
     const entry = existing(repository, branch, path);
@@ -155,6 +156,7 @@ export function contentsRoutes(world: World): Hono<GitHubEnv> {
       message: given.message,
       author: signature(c, given.author ?? given.committer),
       committer: signature(c, given.committer ?? given.author),
+      by: c.var.access.pusher,
     });
     const commit = repository.git.commit(sha);
     if (commit === undefined) throw new Error("The commit was lost.");

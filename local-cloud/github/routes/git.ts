@@ -65,7 +65,10 @@ export function gitRoutes(world: World): Hono<GitHubEnv> {
       throw new ApiError(422, `${ref} is not a valid ref name.`);
     if (git.refs.has(ref)) throw new ApiError(422, "Reference already exists");
     if (git.commit(sha) === undefined) throw new ApiError(422, "Object does not exist");
-    const published = [...git.refs.values()].some((head) => git.isAncestor(sha, head));
+    // What a pull request from a fork brought is in no branch or tag yet.
+    const published = [...git.refs].some(
+      ([name, head]) => !name.startsWith("refs/pull/") && git.isAncestor(sha, head),
+    );
     if (!published)
       checkWorkflows(
         c,
@@ -74,7 +77,7 @@ export function gitRoutes(world: World): Hono<GitHubEnv> {
         sha,
       );
     git.refs.set(ref, sha);
-    moved(world, repository, ref);
+    world.pushed(repository, ref, undefined, c.var.access.pusher);
     return c.json(refView(c, repository, ref, sha), 201);
   });
 
@@ -92,7 +95,7 @@ export function gitRoutes(world: World): Hono<GitHubEnv> {
     if (reason !== undefined) throw new ApiError(422, reason);
     checkWorkflows(c, repository, known, given.sha);
     git.refs.set(ref, given.sha);
-    moved(world, repository, ref);
+    world.pushed(repository, ref, known, c.var.access.pusher);
     return c.json(refView(c, repository, ref, given.sha));
   });
 
@@ -106,12 +109,23 @@ export function gitRoutes(world: World): Hono<GitHubEnv> {
     if (repository.protections.has(branch))
       throw new ApiError(422, "Cannot delete a protected branch");
     repository.git.refs.delete(ref);
-    for (const pull of repository.pulls) {
-      if (pull.state === "closed" || ![pull.headBranch, pull.baseBranch].includes(branch)) continue;
-      pull.state = "closed";
-      pull.closedAt = world.now();
-      pull.updatedAt = world.now();
-    }
+    for (const base of [
+      repository,
+      ...(repository.parent === undefined ? [] : [repository.parent]),
+    ])
+      for (const pull of base.pulls) {
+        const head = pull.headRepository === repository && pull.headBranch === branch;
+        if (
+          pull.state === "closed" ||
+          !(head || (base === repository && pull.baseBranch === branch))
+        )
+          continue;
+        pull.state = "closed";
+        pull.closedAt = world.now();
+        pull.updatedAt = world.now();
+        const { pusher: by } = c.var.access;
+        world.onEvent({ type: "pull_request", repository: base, action: "closed", pull, by });
+      }
     return c.body(null, 204);
   });
 
@@ -256,8 +270,4 @@ export function gitRoutes(world: World): Hono<GitHubEnv> {
   });
 
   return app;
-}
-
-function moved(world: World, repository: Repository, ref: string): void {
-  if (ref.startsWith("refs/heads/")) world.pushed(repository, ref.slice("refs/heads/".length));
 }

@@ -184,6 +184,42 @@ export function permissionRoutes(world: World): Hono<GitHubEnv> {
     return c.body(null, 204);
   });
 
+  app.get(`${repositoryRoot}/fork-pr-workflows-private-repos`, (c) =>
+    c.json(at(c, "read").actions.forkPullRequests),
+  );
+
+  app.put(`${repositoryRoot}/fork-pr-workflows-private-repos`, async (c) => {
+    const { actions } = privateOnly(at(c, "write"));
+    const flag = z.boolean().optional();
+    const given = await body(
+      c,
+      z.strictObject({
+        run_workflows_from_fork_pull_requests: z.boolean(),
+        send_write_tokens_to_workflows: flag,
+        send_secrets_and_variables: flag,
+        require_approval_for_fork_pr_workflows: flag,
+      }),
+    );
+    actions.forkPullRequests = merge(actions.forkPullRequests, given);
+    return c.body(null, 204);
+  });
+
+  app.get(`${repositoryRoot}/fork-pr-contributor-approval`, (c) =>
+    c.json({ approval_policy: at(c, "read").actions.forkApproval }),
+  );
+
+  app.put(`${repositoryRoot}/fork-pr-contributor-approval`, async (c) => {
+    const { actions } = at(c, "write");
+    const policy = z.enum([
+      "first_time_contributors_new_to_github",
+      "first_time_contributors",
+      "all_external_contributors",
+    ]);
+    const given = await body(c, z.strictObject({ approval_policy: policy }));
+    actions.forkApproval = given.approval_policy;
+    return c.body(null, 204);
+  });
+
   app.get(`${repositoryRoot}/workflow`, (c) => c.json(at(c, "read").actions.workflow));
 
   app.put(`${repositoryRoot}/workflow`, async (c) => {

@@ -12,11 +12,11 @@ import {
 } from "../http";
 import type { PullRequest, Repository } from "../model";
 import { commitView, fileChanges, pullView } from "../views";
-import type { World } from "../world";
+import type { Pusher, World } from "../world";
 import { protectedBecause } from "./repositories";
 import { repositoryAt } from "./shared";
 
-/** Pull requests between branches of one repository. */
+/** Pull requests between branches of one repository, or from a fork of it. */
 export function pullRoutes(world: World): Hono<GitHubEnv> {
   const app = new Hono<GitHubEnv>();
   const root = "/repos/:owner/:repo/pulls";
@@ -43,7 +43,8 @@ export function pullRoutes(world: World): Hono<GitHubEnv> {
     const all = repository.pulls
       .filter((pull) => state === "all" || pull.state === state)
       .filter(
-        (pull) => from === undefined || `${repository.owner.login}:${pull.headBranch}` === from,
+        (pull) =>
+          from === undefined || `${pull.headRepository.owner.login}:${pull.headBranch}` === from,
       )
       .filter((pull) => base === undefined || pull.baseBranch === base)
       .sort((a, b) => b.number - a.number);
@@ -51,12 +52,19 @@ export function pullRoutes(world: World): Hono<GitHubEnv> {
   });
 
   app.post(root, async (c) => {
-    const repository = write(c);
+    // Whoever can read a repository can propose a change to it.
+    const repository = repositoryAt(c, {
+      permission: "pull_requests",
+      level: "write",
+      role: "read",
+    });
+    c.var.access.token();
     const given = await body(
       c,
       z.strictObject({
         title: z.string().min(1),
         head: z.string(),
+        head_repo: z.string().optional(),
         base: z.string(),
         body: z.string().nullish(),
         draft: z.boolean().optional(),
@@ -66,43 +74,45 @@ export function pullRoutes(world: World): Hono<GitHubEnv> {
     const [owner, branch = given.head] = given.head.includes(":")
       ? given.head.split(":", 2)
       : [repository.owner.login, given.head];
-    const headSha = head(repository, branch);
-    if (owner?.toLowerCase() !== repository.owner.login.toLowerCase() || headSha === undefined)
-      throw fail({ field: "head", code: "invalid" });
+    const same = (a: string | undefined, b: string | undefined): boolean =>
+      a?.toLowerCase() === b?.toLowerCase();
+    const from = [repository, ...world.forksOf(repository)].find(
+      (one) =>
+        same(one.owner.login, owner) &&
+        (given.head_repo === undefined || same(one.name, given.head_repo)),
+    );
+    const headSha = from === undefined ? undefined : head(from, branch);
+    if (from === undefined || headSha === undefined) throw fail({ field: "head", code: "invalid" });
     const baseSha = head(repository, given.base);
     if (baseSha === undefined) throw fail({ field: "base", code: "invalid" });
-    if (repository.git.isAncestor(headSha, baseSha))
+    if (from.git.isAncestor(headSha, baseSha))
       throw fail({ code: "custom", message: `No commits between ${given.base} and ${branch}` });
-    const same = repository.pulls.some(
+    const known = repository.pulls.some(
       (pull) =>
-        pull.state === "open" && pull.headBranch === branch && pull.baseBranch === given.base,
+        pull.state === "open" &&
+        pull.headRepository === from &&
+        pull.headBranch === branch &&
+        pull.baseBranch === given.base,
     );
-    if (same)
+    if (known)
       throw fail({
         code: "custom",
-        message: `A pull request already exists for ${repository.owner.login}:${branch}.`,
+        message: `A pull request already exists for ${from.owner.login}:${branch}.`,
       });
-    const now = world.now();
-    const pull: PullRequest = {
-      number: repository.pulls.length + 1,
-      id: world.id(),
-      title: given.title,
-      body: given.body ?? null,
-      state: "open",
-      user: c.var.access.login,
-      headBranch: branch,
-      headSha,
-      baseBranch: given.base,
-      draft: given.draft ?? false,
-      maintainerCanModify: given.maintainer_can_modify ?? false,
-      createdAt: now,
-      updatedAt: now,
-      closedAt: null,
-      mergedAt: null,
-      mergedBy: null,
-      mergeCommit: null,
-    };
-    repository.pulls.push(pull);
+    const pull = world.openPull(
+      repository,
+      {
+        title: given.title,
+        body: given.body ?? null,
+        headRepository: from,
+        headBranch: branch,
+        headSha,
+        baseBranch: given.base,
+        draft: given.draft ?? false,
+        maintainerCanModify: given.maintainer_can_modify ?? false,
+      },
+      c.var.access.pusher,
+    );
     return c.json(view(c, repository, pull), 201);
   });
 
@@ -127,17 +137,26 @@ export function pullRoutes(world: World): Hono<GitHubEnv> {
     if (given.base !== undefined && head(repository, given.base) === undefined)
       throw fail({ field: "base", code: "invalid" });
     if (given.state === "open" && pull.state === "closed") {
-      if (pull.mergedAt !== null || head(repository, pull.headBranch) === undefined)
+      if (pull.mergedAt !== null || head(pull.headRepository, pull.headBranch) === undefined)
         throw fail({ field: "state", code: "invalid" });
       pull.closedAt = null;
     }
     if (given.state === "closed" && pull.state === "open") pull.closedAt = world.now();
+    const action =
+      given.state === undefined || given.state === pull.state
+        ? "edited"
+        : given.state === "open"
+          ? "reopened"
+          : "closed";
     pull.state = given.state ?? pull.state;
     pull.title = given.title ?? pull.title;
     if (given.body !== undefined) pull.body = given.body;
     pull.baseBranch = given.base ?? pull.baseBranch;
     pull.maintainerCanModify = given.maintainer_can_modify ?? pull.maintainerCanModify;
     pull.updatedAt = world.now();
+    if (pull.state === "open") world.mergePull(repository, pull);
+    const { pusher: by } = c.var.access;
+    world.onEvent({ type: "pull_request", repository, action, pull, by });
     return c.json(view(c, repository, pull));
   });
 
@@ -192,7 +211,7 @@ export function pullRoutes(world: World): Hono<GitHubEnv> {
     if (reason !== undefined) throw new ApiError(405, reason);
     const sha = merge(world, repository, pull, {
       method: given.merge_method ?? "merge",
-      login: c.var.access.login,
+      by: c.var.access.pusher,
       title: given.commit_title,
       text: given.commit_message,
     });
@@ -210,7 +229,7 @@ function merge(
   pull: PullRequest,
   how: {
     method: "merge" | "squash" | "rebase";
-    login: string;
+    by: Pusher;
     title: string | undefined;
     text: string | undefined;
   },
@@ -218,30 +237,19 @@ function merge(
   const { git } = repository;
   const ref = `refs/heads/${pull.baseBranch}`;
   const tip = git.refs.get(ref) ?? "";
-  const start = git.mergeBase(tip, pull.headSha);
   const ours = git.commit(tip);
   const theirs = git.commit(pull.headSha);
   if (ours === undefined || theirs === undefined) return undefined;
-  const files = git.files(ours.tree);
-  const changedHere = new Map(
-    git.changes(start?.tree, ours.tree).map((change) => [change.path, change.after]),
-  );
-  for (const change of git.changes(start?.tree, theirs.tree)) {
-    if (changedHere.has(change.path) && changedHere.get(change.path) !== change.after)
-      return undefined;
-    const entry = git.files(theirs.tree).get(change.path);
-    if (entry === undefined) files.delete(change.path);
-    else files.set(change.path, entry);
-  }
-  const tree = git.treeOf(files);
-  const author = world.signature(how.login);
+  const tree = git.mergeTrees(ours, theirs);
+  if (tree === undefined) return undefined;
+  const author = world.signature(how.by.login);
   const commit = (message: string, parents: string[]): string =>
     git.putCommit({ tree, parents, author, committer: author, message });
   let sha: string;
   if (how.method === "merge") {
     const title =
       how.title ??
-      `Merge pull request #${pull.number} from ${repository.owner.login}/${pull.headBranch}`;
+      `Merge pull request #${pull.number} from ${pull.headRepository.owner.login}/${pull.headBranch}`;
     sha = commit(`${title}\n\n${how.text ?? pull.title}`, [tip, pull.headSha]);
   } else if (how.method === "squash") {
     const title = how.title ?? `${pull.title} (#${pull.number})`;
@@ -275,11 +283,12 @@ function merge(
   Object.assign(pull, {
     state: "closed",
     mergedAt: world.now(),
-    mergedBy: how.login,
+    mergedBy: how.by.login,
     closedAt: world.now(),
     updatedAt: world.now(),
     mergeCommit: sha,
   });
-  world.pushed(repository, pull.baseBranch);
+  world.pushed(repository, ref, tip, how.by);
+  world.onEvent({ type: "pull_request", repository, action: "closed", pull, by: how.by });
   return sha;
 }

@@ -1,8 +1,10 @@
+import { randomBytes } from "node:crypto";
 import { Hono } from "hono";
 import { z } from "zod";
 import type { Access } from "../access";
 import { ApiError, body, type Ctx, type GitHubEnv, notFound, paginate } from "../http";
 import type { Protection, Repository } from "../model";
+import { tarball } from "../tar";
 import { commitView, fileChanges, repositoryUrl, repositoryView } from "../views";
 import type { World } from "../world";
 import { repositoryAt } from "./shared";
@@ -23,6 +25,65 @@ export function repositoryRoutes(world: World): Hono<GitHubEnv> {
     const repository = world.repositoryById(Number(c.req.param("id")));
     if (repository === undefined || !c.var.access.canSee(repository)) throw notFound();
     return c.json(repositoryView(c.var.base, repository, c.var.access));
+  });
+
+  app.get("/repos/:owner/:repo/forks", (c) => {
+    const forks = world.forksOf(read(c)).filter((one) => c.var.access.canSee(one));
+    return c.json(paginate(c, forks).map((one) => repositoryView(c.var.base, one, c.var.access)));
+  });
+
+  app.post("/repos/:owner/:repo/forks", async (c) => {
+    const parent = contents(c);
+    const { login } = c.var.access.token();
+    const given = await body(
+      c,
+      z.strictObject({
+        organization: z.string().optional(),
+        name: z.string().min(1).optional(),
+        default_branch_only: z.boolean().optional(),
+      }),
+    );
+    const owner = world.account(given.organization ?? login);
+    if (owner === undefined) throw notFound();
+    if (owner.type === "Organization") {
+      if (!owner.members.has(login.toLowerCase())) throw notFound();
+      if (parent.private && owner.plan === "free")
+        throw new ApiError(
+          403,
+          "The organization's plan does not allow forks of private repositories.",
+        );
+    }
+    if (owner.id === parent.owner.id)
+      throw new ApiError(403, "The repository cannot be forked into the account that owns it.");
+    const fork =
+      world.forksOf(parent).find((one) => one.owner.id === owner.id) ??
+      world.fork(parent, owner, given.name ?? parent.name, given.default_branch_only);
+    return c.json(repositoryView(c.var.base, fork, c.var.access), 202);
+  });
+
+  /** Links to archives live five minutes. */
+  const archives = new Map<string, { repository: Repository; sha: string; expiresAt: number }>();
+  const archive = (c: Ctx, ref: string): Response => {
+    const repository = contents(c);
+    const commit = repository.git.resolve(ref.replace(/^refs\/(heads|tags)\//, ""));
+    if (commit === undefined) throw notFound();
+    const key = randomBytes(16).toString("hex");
+    archives.set(key, { repository, sha: commit.sha, expiresAt: world.now() + 300_000 });
+    return c.redirect(`${c.var.base}/_local/tarball/${key}`, 302);
+  };
+  app.get("/repos/:owner/:repo/tarball", (c) => archive(c, read(c).defaultBranch));
+  app.get("/repos/:owner/:repo/tarball/:ref{.+}", (c) => archive(c, c.req.param("ref")));
+
+  app.get("/_local/tarball/:key", (c) => {
+    const link = archives.get(c.req.param("key"));
+    if (link === undefined || link.expiresAt < world.now()) throw notFound();
+    const { repository, sha } = link;
+    const folder = `${repository.owner.login}-${repository.name}-${sha.slice(0, 7)}`;
+    const content = tarball(repository.git, repository.git.commit(sha)?.tree ?? "", folder);
+    return c.body(content, 200, {
+      "content-type": "application/x-gzip",
+      "content-disposition": `attachment; filename=${folder}.tar.gz`,
+    });
   });
 
   const branchView = (c: Ctx, repository: Repository, name: string) => {

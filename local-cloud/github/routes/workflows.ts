@@ -1,10 +1,10 @@
 import { createHash } from "node:crypto";
 import { Hono } from "hono";
 import { parse } from "yaml";
-import { type Ctx, type GitHubEnv, notFound, paginate } from "../http";
-import type { Job, Jobs } from "../jobs";
+import { type Ctx, type GitHubEnv, iso, notFound, paginate } from "../http";
 import type { Repository } from "../model";
 import { fullName, nodeId, repositoryUrl } from "../views";
+import type { WorkflowRuns } from "../workflows/runs";
 import { repositoryAt } from "./shared";
 
 export interface Workflow {
@@ -16,11 +16,6 @@ export interface Workflow {
   readonly updatedAt: string;
 }
 
-/** The file that a job belongs to; jobs that come from none are of a workflow that GitHub would call dynamic. */
-export function workflowPath(job: Job): string {
-  return job.workflow ?? "dynamic/local-cloud/job";
-}
-
 /** The same for the same file, as long as the repository lives. */
 export function workflowId(repository: Repository, path: string): number {
   const hash = createHash("sha256").update(`${repository.id}:${path}`).digest();
@@ -28,7 +23,7 @@ export function workflowId(repository: Repository, path: string): number {
 }
 
 /** Workflows of the default branch, by path, and those that ran without a file. */
-function workflowsOf(repository: Repository, jobs: Jobs): Workflow[] {
+function workflowsOf(repository: Repository, runs: WorkflowRuns): Workflow[] {
   const { git } = repository;
   const head = git.resolve(repository.defaultBranch);
   const found: Workflow[] = [];
@@ -49,25 +44,17 @@ function workflowsOf(repository: Repository, jobs: Jobs): Workflow[] {
       updatedAt: until((one) => one === sha),
     });
   }
-  const own = jobs.list().filter((job) => job.repository === fullName(repository));
-  for (const path of new Set(own.map(workflowPath))) {
-    const first = own.find((job) => workflowPath(job) === path);
-    if (first === undefined || found.some((one) => one.path === path)) continue;
-    const time = new Date(first.queuedAt).toISOString().replace(/\.\d+Z$/, "Z");
-    found.push({
-      id: workflowId(repository, path),
-      name: path.startsWith("dynamic/") ? "local-cloud" : path,
-      path,
-      createdAt: time,
-      updatedAt: time,
-    });
+  for (const { path, name, createdAt } of runs.list(repository).reverse()) {
+    if (found.some((one) => one.path === path)) continue;
+    const time = iso(createdAt);
+    found.push({ id: workflowId(repository, path), name, path, createdAt: time, updatedAt: time });
   }
   return found;
 }
 
 /** By id or by file name. Throws GitHub's 404 when there is none. */
-export function findWorkflow(repository: Repository, jobs: Jobs, name: string): Workflow {
-  const found = workflowsOf(repository, jobs).find(
+export function findWorkflow(repository: Repository, runs: WorkflowRuns, name: string): Workflow {
+  const found = workflowsOf(repository, runs).find(
     ({ id, path }) => String(id) === name || path === `.github/workflows/${name}`,
   );
   if (found === undefined) throw notFound();
@@ -84,8 +71,8 @@ function nameIn(text: string): string | undefined {
   }
 }
 
-/** Workflow files as resources. Starting one is not among them. */
-export function workflowRoutes(jobs: Jobs): Hono<GitHubEnv> {
+/** Workflow files as resources. */
+export function workflowRoutes(runs: WorkflowRuns): Hono<GitHubEnv> {
   const app = new Hono<GitHubEnv>();
   const root = "/repos/:owner/:repo/actions/workflows";
   const at = (c: Ctx): Repository =>
@@ -109,7 +96,7 @@ export function workflowRoutes(jobs: Jobs): Hono<GitHubEnv> {
 
   app.get(root, (c) => {
     const repository = at(c);
-    const all = workflowsOf(repository, jobs);
+    const all = workflowsOf(repository, runs);
     return c.json({
       total_count: all.length,
       workflows: paginate(c, all).map((one) => view(c, repository, one)),
@@ -118,7 +105,7 @@ export function workflowRoutes(jobs: Jobs): Hono<GitHubEnv> {
 
   app.get(`${root}/:workflow`, (c) => {
     const repository = at(c);
-    return c.json(view(c, repository, findWorkflow(repository, jobs, c.req.param("workflow"))));
+    return c.json(view(c, repository, findWorkflow(repository, runs, c.req.param("workflow"))));
   });
 
   return app;

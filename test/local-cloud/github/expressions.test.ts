@@ -2,11 +2,13 @@ import assert from "node:assert/strict";
 import { describe, it } from "mocha";
 import {
   evaluate,
+  evaluateIn,
   evaluateScalar,
   ExpressionError,
+  loadExpressions,
   type Value,
 } from "../../../local-cloud/github/expressions";
-import { jobInWorkflow, parseRunsOn } from "../../../local-cloud/github/runsOn";
+import { parseRunsOn } from "../../../local-cloud/github/runsOn";
 
 const contexts: Record<string, Value> = {
   vars: { RUNS_ON: '["self-hosted","arm64"]', EMPTY: "", NUMBER: "3" },
@@ -18,6 +20,7 @@ const contexts: Record<string, Value> = {
 };
 
 describe("github: expressions", () => {
+  before(loadExpressions);
   const table: [string, Value][] = [
     ["null", null],
     ["true", true],
@@ -62,12 +65,13 @@ describe("github: expressions", () => {
   const refused: [string, RegExp][] = [
     ["steps.x", /Unrecognized named-value: 'steps'/],
     ["frobnicate(1)", /Unrecognized function: 'frobnicate'/],
-    ["contains('a')", /Function 'contains' takes 2 arguments, 1 were given/],
-    ["fromJSON('{')", /Error parsing fromJson: \{/],
+    ["success()", /Unrecognized function: 'success'/],
+    ["contains('a')", /Too few parameters supplied: 'contains'/],
+    ["fromJSON('{')", /Error parsing JSON when evaluating fromJson/],
     ["1 +2 x", /Unexpected symbol/],
     ["a b", /Unrecognized named-value: 'a'/],
     ["(1", /Unexpected end/],
-    ["", /Unexpected end/],
+    ["", /An expression was expected/],
     ['"double"', /Unexpected symbol/],
     ["format('{1}', 'a')", /references more arguments/],
   ];
@@ -83,6 +87,7 @@ describe("github: expressions", () => {
     assert.equal(evaluateScalar("n-${{ 1 }}-${{ vars.MISSING }}", contexts), "n-1-");
     assert.equal(evaluateScalar("plain", contexts), "plain");
     assert.equal(evaluateScalar("${{ 'a' }}${{ 'b' }}", contexts), "ab");
+    assert.equal(evaluateScalar("${{ 'a }} ''b' }}", contexts), "a }} 'b");
   });
 
   it("reads every form of runs-on", () => {
@@ -95,18 +100,19 @@ describe("github: expressions", () => {
       assert.throws(() => parseRunsOn(bad), ExpressionError, JSON.stringify(bad));
   });
 
-  it("evaluates inside lists and objects of a workflow", () => {
-    const text = [
-      "jobs:",
-      "  a:",
-      '    runs-on: { group: "${{ vars.NUMBER }}", labels: [self-hosted, "${{ github.event_name }}"] }',
-      "  b: {}",
-    ].join("\n");
-    assert.deepEqual(jobInWorkflow(text, "a", contexts), {
-      name: "a",
-      runsOn: { group: "3", labels: ["self-hosted", "push"] },
+  it("evaluates inside lists and objects", () => {
+    const value = {
+      group: "${{ vars.NUMBER }}",
+      labels: ["self-hosted", "${{ github.event_name }}", 1, true, null],
+    };
+    assert.deepEqual(evaluateIn(value, contexts), {
+      group: "3",
+      labels: ["self-hosted", "push", 1, true, null],
     });
-    assert.throws(() => jobInWorkflow(text, "b", contexts), /Job "b" has no runs-on/);
-    assert.throws(() => jobInWorkflow("- no", "b", contexts), /Not a workflow file/);
+  });
+
+  it("takes functions that tell how a run stands", () => {
+    const functions = { failure: () => true };
+    assert.equal(evaluate("failure() && 'x'", {}, functions), "x");
   });
 });

@@ -426,7 +426,7 @@ describe("github: jobs", () => {
           .repository("acme/webppt")
           .edit(
             ".github/workflows/image.yml",
-            "on: push\njobs:\n  arm64:\n    runs-on: docker\n    steps: []\n",
+            "on: workflow_dispatch\njobs:\n  arm64:\n    runs-on: docker\n    steps: []\n",
           );
         if (group !== undefined)
           await bench.expect(201, "POST", groups, { name: "arm64", visibility: "all", ...group() });
@@ -462,7 +462,7 @@ describe("github: jobs", () => {
   describe("of a workflow file", () => {
     const file = [
       "name: Image",
-      "on: push",
+      "on: workflow_dispatch",
       "jobs:",
       "  amd64:",
       "    runs-on: ubuntu-24.04",
@@ -504,7 +504,7 @@ describe("github: jobs", () => {
         name: "ARM64_RUNS_ON",
         value: "not json",
       });
-      assert.throws(() => job("arm64"), /Error parsing fromJson: not json/);
+      assert.throws(() => job("arm64"), /Error parsing JSON when evaluating fromJson/);
     });
   });
 

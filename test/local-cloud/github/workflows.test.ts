@@ -111,7 +111,9 @@ describe("github: workflows and what their runs leave", () => {
   });
 
   it("have the runs of their own jobs; jobs of no file are of one workflow that is listed too", async () => {
-    write("name: Build\non: push\njobs:\n  a:\n    runs-on: ubuntu-24.04\n");
+    write(
+      "name: Build\non: workflow_dispatch\njobs:\n  a:\n    runs-on: ubuntu-24.04\n    steps: []\n",
+    );
     const { jobs } = bench.github;
     const own = jobs.enqueue({ repository: "acme/webppt", workflow: file, job: "a" });
     const other = jobs.enqueue({ repository: "acme/webppt", name: "x", runsOn: "ubuntu-24.04" });
@@ -184,16 +186,6 @@ describe("github: workflows and what their runs leave", () => {
     } finally {
       await rm(folder, { recursive: true, force: true });
     }
-  });
-
-  it("start by no request, since the local cloud does not run them yet", async () => {
-    write("name: Build\non: workflow_dispatch\n");
-    const path = `${repo}/actions/workflows/build.yml/dispatches`;
-    const { status, body } = await bench.call("POST", path, { ref: "master" });
-    assert.equal(status, 404);
-    assert.match((body as { message: string }).message, /does not know the route/);
-    assert.equal(bench.traffic.surprises.length, 1);
-    bench.traffic.reset();
   });
 
   it("have a README beside them, wherever GitHub looks for one", async () => {
