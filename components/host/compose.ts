@@ -7,6 +7,7 @@ export const STACK_DIRECTORY = "/opt/runner-fleet";
 /** The part of the Compose specification that the fleet uses. */
 export interface ComposeService {
   readonly image: string;
+  readonly command?: readonly string[];
   readonly environment?: Readonly<Record<string, string>>;
   readonly env_file?: readonly string[];
   readonly volumes?: readonly string[];
@@ -14,14 +15,33 @@ export interface ComposeService {
   readonly labels?: Readonly<Record<string, string>>;
   readonly profiles?: readonly string[];
   readonly restart?: "unless-stopped";
+  readonly network_mode?: "bridge";
+  readonly cap_add?: readonly string[];
+  readonly security_opt?: readonly string[];
+  readonly cgroup?: "host";
+  readonly healthcheck?: {
+    readonly test: readonly string[];
+    readonly interval: string;
+    readonly timeout: string;
+    readonly retries: number;
+    readonly start_period: string;
+    readonly start_interval: string;
+  };
 }
 
-export function composeFile(services: Readonly<Record<string, ComposeService>>): HostFile {
+export function composeFile(
+  services: Readonly<Record<string, ComposeService>>,
+  volumes: readonly string[] = [],
+): HostFile {
   return {
     path: `${STACK_DIRECTORY}/compose.yaml`,
     mode: "0644",
     content: stringify(
-      { name: "runner-fleet", services },
+      {
+        name: "runner-fleet",
+        services,
+        ...(volumes.length > 0 && { volumes: Object.fromEntries(volumes.map((one) => [one, {}])) }),
+      },
       { version: "1.1", lineWidth: 0, aliasDuplicateObjects: false },
     ),
   };

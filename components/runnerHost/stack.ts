@@ -8,6 +8,7 @@ import {
   tokenServiceEntry,
   type TokenServiceModel,
 } from "../tokenService/stack";
+import { BUILDKIT_DIRECTORY, BUILDKIT_VOLUME, buildkitFile, buildkitService } from "./buildkit";
 
 /** How long a new host may take until its runners listen for jobs, in seconds. */
 const ONLINE_TIMEOUT = 300;
@@ -23,6 +24,8 @@ export interface RunnerStackModel {
   readonly runnerGroup: { readonly id: string; readonly name: string };
   readonly image: string;
   readonly dockerSocket: boolean;
+  /** Part of the disk that the build cache may fill, in percent. */
+  readonly buildCachePercent: number;
   readonly drainTimeoutSeconds: number;
   readonly tokenService:
     | { readonly placement: "dedicated"; readonly url: string }
@@ -35,7 +38,9 @@ export function drainCommand(timeoutSeconds: number): string {
 }
 
 export function runnerServices(model: RunnerStackModel): Record<string, ComposeService> {
-  const services: Record<string, ComposeService> = {};
+  const services: Record<string, ComposeService> = {
+    buildkit: buildkitService(model.buildCachePercent),
+  };
   const service = model.tokenService;
   if (service.placement === "colocated") services.kms = tokenServiceEntry(service.image);
   const address =
@@ -55,7 +60,10 @@ export function runnerServices(model: RunnerStackModel): Record<string, ComposeS
           "--replace",
         ].join(" "),
       },
-      volumes: model.dockerSocket ? ["/var/run/docker.sock:/var/run/docker.sock"] : [],
+      volumes: [
+        `${BUILDKIT_DIRECTORY}:${BUILDKIT_DIRECTORY}`,
+        ...(model.dockerSocket ? ["/var/run/docker.sock:/var/run/docker.sock"] : []),
+      ],
       // A group that was made again has another id: its runners have to register again.
       labels: { "runner-fleet.runner-group": model.runnerGroup.id },
       // Started by their units, one container for each job, and never by `compose up`.
@@ -73,7 +81,8 @@ export function runnerHostFiles(model: RunnerStackModel): HostFile[] {
   });
   return [
     ...(model.tokenService.placement === "colocated" ? [credentialFile(model.tokenService)] : []),
-    composeFile(runnerServices(model)),
+    buildkitFile(model.buildCachePercent),
+    composeFile(runnerServices(model), [BUILDKIT_VOLUME]),
     script("common.sh", "0644"),
     script("slot.sh", "0755"),
     script("drain.sh", "0755"),

@@ -3,6 +3,7 @@ import * as pulumi from "@pulumi/pulumi";
 import type { PoolSettings } from "../config/schema";
 import type { HostEnvironment } from "../host/host";
 import { RunnerHost, type TokenSource } from "../runnerHost/runnerHost";
+import { hostSettings } from "./hostSettings";
 import { placeHosts } from "./placement";
 
 export interface RunnerPoolArgs {
@@ -60,19 +61,11 @@ export class RunnerPool extends pulumi.ComponentResource {
           {
             environment: args.environment,
             serverName,
-            serverType: settings.serverType,
-            location: settings.location,
+            ...hostSettings(settings),
             pool: args.pool,
             placementGroupId: groups[placementGroup]!.id.apply(Number),
-            packages: settings.cloudInit.packages,
-            runcmd: settings.cloudInit.runcmd,
             organization: args.organization,
-            runners: settings.runnersPerHost,
-            labels: settings.labels,
             runnerGroup: args.runnerGroup,
-            image: settings.runnerImage,
-            dockerSocket: settings.dockerSocket,
-            drainTimeoutSeconds: settings.drainTimeoutSeconds,
             tokenService: args.tokenService,
           },
           { parent: this },

@@ -42,6 +42,20 @@ export function credentialFile(model: Pick<TokenServiceModel, "organization" | "
   };
 }
 
+/** Base URL of a token service that is published at `address`. */
+export function tokenServiceUrl(address: string): string {
+  return `http://${address}:${TOKEN_SERVICE_PORT}`;
+}
+
+/** Files of a host of its own that runs the token service, reachable at `address` only. */
+export function tokenServiceFiles(model: TokenServiceModel, address: string): HostFile[] {
+  return [
+    credentialFile(model),
+    BIND_EARLY,
+    composeFile({ kms: tokenServiceEntry(model.image, address) }),
+  ];
+}
+
 /**
  * Brings a host of its own to run the token service, reachable at `address` only. The server type is named in it, so that
  * a rescaled host is checked again.
@@ -50,17 +64,10 @@ export function tokenServiceScript(
   model: TokenServiceModel & { readonly serverType: string },
   address: string,
 ): string {
-  return renderApplyScript(
-    [
-      credentialFile(model),
-      BIND_EARLY,
-      composeFile({ kms: tokenServiceEntry(model.image, address) }),
-    ],
-    [
-      `# ${model.serverType}`,
-      `docker compose --project-directory ${STACK_DIRECTORY} up --detach --quiet-pull --remove-orphans`,
-      // Any answer counts: the protocol has no route that tells its health.
-      `curl --silent --output /dev/null --retry 60 --retry-delay 1 --retry-connrefused http://${address}:${TOKEN_SERVICE_PORT}/`,
-    ],
-  );
+  return renderApplyScript(tokenServiceFiles(model, address), [
+    `# ${model.serverType}`,
+    `docker compose --project-directory ${STACK_DIRECTORY} up --detach --quiet-pull --remove-orphans`,
+    // Any answer counts: the protocol has no route that tells its health.
+    `curl --silent --output /dev/null --retry 60 --retry-delay 1 --retry-connrefused ${tokenServiceUrl(address)}/`,
+  ]);
 }

@@ -1,6 +1,6 @@
 import * as pulumi from "@pulumi/pulumi";
 import { Host, type HostEnvironment } from "../host/host";
-import { TOKEN_SERVICE_PORT, tokenServiceScript } from "./stack";
+import { tokenServiceScript, tokenServiceUrl } from "./stack";
 
 export interface TokenServiceArgs {
   readonly environment: HostEnvironment;
@@ -46,7 +46,7 @@ export class TokenService extends pulumi.ComponentResource {
     // Known when the service answers: whoever uses it waits for that.
     this.url = pulumi
       .all([this.host.privateIp, this.host.ready])
-      .apply(([address]) => `http://${address}:${TOKEN_SERVICE_PORT}`);
+      .apply(([address]) => tokenServiceUrl(address));
     this.registerOutputs({ url: this.url });
   }
 }

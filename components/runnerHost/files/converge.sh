@@ -8,10 +8,16 @@ set -euo pipefail
 count=$1 drain_seconds=$2 online_seconds=$3
 
 systemctl daemon-reload
-# Services that are always there, such as a colocated token service; runners are in a profile of their own.
-if [ -n "$("${compose[@]}" config --services)" ]; then
-  "${compose[@]}" up --detach --quiet-pull --remove-orphans
+
+# A build daemon that is made anew ends the builds that run: their jobs come first.
+present=$("${compose[@]}" ps --quiet buildkit)
+if [ -n "$present" ]; then
+  running=$(docker inspect --format '{{index .Config.Labels "com.docker.compose.config-hash"}}' "$present")
+  wanted=$("${compose[@]}" config --hash buildkit)
+  if [ "$running" != "${wanted#* }" ]; then /opt/runner-fleet/bin/drain "$drain_seconds"; fi
 fi
+# Services that are always there; runners are in a profile of their own. Ends when they are healthy.
+"${compose[@]}" up --detach --quiet-pull --remove-orphans --wait --wait-timeout "$online_seconds"
 
 retire=()
 for unit in /etc/systemd/system/multi-user.target.wants/runner-slot@*.service; do

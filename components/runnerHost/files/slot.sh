@@ -11,6 +11,17 @@ if docker container inspect "$runner" >/dev/null 2>&1; then
   docker rm --force "$runner" >/dev/null 2>&1 || true
 fi
 
+# After a restart of the host the build daemon comes up beside the slots: a runner without it would take jobs and fail.
+socket=/run/buildkit/buildkitd.sock
+for ((wait = 0; wait < 60; wait++)); do
+  if [ -S "$socket" ]; then break; fi
+  sleep 1
+done
+if [ ! -S "$socket" ]; then
+  echo "the build daemon's socket $socket is not there after 60 s" >&2
+  exit 1
+fi
+
 # What this container was started from, for converge to compare with what is wanted.
 install -d -m 0755 /run/runner-fleet
 definition "$1" >"/run/runner-fleet/$runner.hash.new"

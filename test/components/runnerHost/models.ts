@@ -10,6 +10,7 @@ export const DEDICATED: RunnerStackModel = {
   runnerGroup: { id: "7", name: "arm64" },
   image: "knatnetwork/github-runner:noble-2.338.0",
   dockerSocket: false,
+  buildCachePercent: 60,
   drainTimeoutSeconds: 3600,
   tokenService: { placement: "dedicated", url: "http://10.0.1.2:3000" },
 };

@@ -9,6 +9,7 @@ import {
   rmSync,
   writeFileSync,
 } from "node:fs";
+import { createServer, type Server } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { needs } from "../host/onPath";
@@ -28,14 +29,19 @@ case "$1 $2" in
   "compose --project-directory")
     [[ "$3" == "$HOST/opt/runner-fleet" ]] || exit 64
     case "\${*:4}" in
-      "config --services") cat "$HOST/services"; exit ;;
+      "ps --quiet buildkit") cat "$HOST/buildkit-container" 2>/dev/null || true; exit ;;
+      "config --hash buildkit") echo "buildkit $(cat "$HOST/buildkit-wanted")"; exit ;;
       # Compose knows services of a profile only when it is named.
       "--profile runner config --hash runner-"*) cat "$HOST/wanted-$slot"; exit ;;
       *config*) exit 64 ;;
     esac
     ;;
   "container inspect") [[ -e "$HOST/pid-$slot" ]]; exit ;;
-  "inspect --format") cat "$HOST/pid-$slot" 2>/dev/null; exit ;;
+  "inspect --format")
+    if [[ "$3" == *config-hash* ]]; then cat "$HOST/buildkit-running"; exit; fi
+    cat "$HOST/pid-$slot" 2>/dev/null
+    exit
+    ;;
   "logs $2") cat "$HOST/log-$slot" 2>/dev/null; exit ;;
 esac
 echo "docker $*" >>"$HOST/calls"
@@ -86,6 +92,7 @@ describe("the scripts of a runner host", () => {
   describe("on a host", () => {
     let host: string;
     let processes: (() => Promise<void>)[];
+    let daemon: Server;
     const at = (...path: string[]) => join(host, ...path);
 
     beforeEach(() => {
@@ -100,6 +107,8 @@ describe("the scripts of a runner host", () => {
           .replaceAll("/opt/runner-fleet", at("opt/runner-fleet"))
           .replaceAll("/run/runner-fleet", at("run/runner-fleet"))
           .replaceAll("/etc/systemd", at("etc/systemd"))
+          .replaceAll("/run/buildkit/buildkitd.sock", at("buildkitd.sock"))
+          .replaceAll("wait < 60", "wait < 1")
           .replaceAll("sleep 120", "sleep 1");
         const path = at("opt/runner-fleet/bin", name === "common.sh" ? name : name.slice(0, -3));
         writeFileSync(path, text, { mode: 0o755 });
@@ -111,10 +120,11 @@ describe("the scripts of a runner host", () => {
       })) {
         writeFileSync(at("bin", name), text, { mode: 0o755 });
       }
-      writeFileSync(at("services"), "");
       writeFileSync(at("calls"), "");
+      daemon = createServer().listen(at("buildkitd.sock"));
     });
     afterEach(async () => {
+      daemon.close();
       for (const end of processes) await end();
       rmSync(host, { recursive: true });
     });
@@ -147,6 +157,8 @@ describe("the scripts of a runner host", () => {
       }
     }
 
+    const servicesUp = (seconds: number) =>
+      `docker compose --project-directory ${at("opt/runner-fleet")} up --detach --quiet-pull --remove-orphans --wait --wait-timeout ${seconds}`;
     const unit = (slot: number | string) => `runner-slot@${slot}.service`;
 
     /** Makes a process that is seen as the job of a slot; resolves to what ends it. */
@@ -246,10 +258,34 @@ describe("the scripts of a runner host", () => {
         assert.deepEqual([status, stderr], [0, ""]);
         assert.deepEqual(calls(), [
           "systemctl daemon-reload",
+          servicesUp(5),
           `systemctl enable --quiet --now ${unit(1)}`,
           `systemctl enable --quiet --now ${unit(2)}`,
         ]);
       });
+
+      for (const [what, running, drained] of [
+        ["made anew", "before", true],
+        ["left alone", "wanted", false],
+      ] as const) {
+        it(`${drained ? "drains every slot" : "drains none"} when the build daemon is ${what}`, () => {
+          slots({ 1: "a", 2: "a" });
+          writeFileSync(at("buildkit-container"), "0123456789ab\n");
+          writeFileSync(at("buildkit-running"), `${running}\n`);
+          writeFileSync(at("buildkit-wanted"), "wanted\n");
+          const { status, stderr } = run("converge", 2, 5, 5);
+          assert.deepEqual([status, stderr], [0, ""]);
+          const before = calls().slice(0, calls().indexOf(servicesUp(5)));
+          assert.equal(
+            before.filter((call) => call.startsWith("systemctl stop")).length,
+            drained ? 2 : 0,
+          );
+          assert.deepEqual(calls().slice(-2), [
+            `systemctl enable --quiet --now ${unit(1)}`,
+            `systemctl enable --quiet --now ${unit(2)}`,
+          ]);
+        });
+      }
 
       it("leaves unchanged slots alone", () => {
         slots({ 1: "a", 2: "a" });
@@ -291,16 +327,6 @@ describe("the scripts of a runner host", () => {
         assert.deepEqual(readdirSync(enabled), [unit(1)]);
         assert.equal(run("converge", 2, 5, 5).status, 0);
         assert.deepEqual(readdirSync(enabled), [unit(1), unit(2)]);
-      });
-
-      it("brings up the services that are always there, when there are some", () => {
-        slots({ 1: "a" });
-        writeFileSync(at("services"), "kms\n");
-        assert.equal(run("converge", 1, 5, 5).status, 0);
-        assert.equal(
-          calls()[1],
-          `docker compose --project-directory ${at("opt/runner-fleet")} up --detach --quiet-pull --remove-orphans`,
-        );
       });
 
       it("names the slots that do not come up, with their logs", () => {
@@ -350,6 +376,17 @@ describe("the scripts of a runner host", () => {
         assert.deepEqual(calls(), [
           `docker compose --project-directory ${at("opt/runner-fleet")} run --rm --no-TTY --no-deps --name runner-1 runner-1`,
         ]);
+      });
+
+      it("takes no job while the build daemon is not there", () => {
+        writeFileSync(at("wanted-1"), "a\n");
+        rmSync(at("buildkitd.sock"));
+        const { status, stderr } = run("slot", 1);
+        assert.deepEqual(
+          [status, stderr],
+          [1, `the build daemon's socket ${at("buildkitd.sock")} is not there after 60 s\n`],
+        );
+        assert.deepEqual(calls(), []);
       });
 
       it("ends a runner that does not come online", async () => {

@@ -3,6 +3,7 @@ import { spawnSync } from "node:child_process";
 import { join } from "node:path";
 import { parse } from "yaml";
 import type { ComposeService } from "../../../components/host/compose";
+import { BUILDKIT_IMAGE } from "../../../components/imageWorkflow/pins";
 import {
   drainCommand,
   runnerHostFiles,
@@ -35,7 +36,11 @@ describe("the stack of a runner host", () => {
       it("says the same in YAML 1.1 and 1.2", () => {
         for (const version of ["1.1", "1.2"] as const) {
           const read = parse(contentOf(model, COMPOSE), { version }) as unknown;
-          assert.deepEqual(read, { name: "runner-fleet", services: runnerServices(model) });
+          assert.deepEqual(read, {
+            name: "runner-fleet",
+            services: runnerServices(model),
+            volumes: { buildkit: {} },
+          });
         }
       });
 
@@ -55,7 +60,7 @@ describe("the stack of a runner host", () => {
 
   it("gives each slot the environment that the image expects", () => {
     const services = runnerServices(DEDICATED);
-    assert.deepEqual(Object.keys(services), ["runner-1", "runner-2"]);
+    assert.deepEqual(Object.keys(services), ["buildkit", "runner-1", "runner-2"]);
     for (const slot of [1, 2]) {
       assert.deepEqual(services[`runner-${slot}`], {
         image: "knatnetwork/github-runner:noble-2.338.0",
@@ -65,7 +70,7 @@ describe("the stack of a runner host", () => {
           KMS_SERVER_ADDR: "http://10.0.1.2:3000",
           ADDITIONAL_FLAGS: `--ephemeral --runnergroup arm64 --name dev-arm64-1-1-${slot} --replace`,
         },
-        volumes: [],
+        volumes: ["/run/buildkit:/run/buildkit"],
         labels: { "runner-fleet.runner-group": "7" },
         profiles: ["runner"],
       });
@@ -73,22 +78,52 @@ describe("the stack of a runner host", () => {
   });
 
   it("runs the token service beside the runners when it is colocated", () => {
-    const { kms, ...runners } = runnerServices(COLOCATED);
+    const services = runnerServices(COLOCATED);
+    const { kms } = services;
     assert.deepEqual(kms, {
       image: "knatnetwork/github-runner-kms:latest",
       env_file: [CREDENTIAL],
       restart: "unless-stopped",
     });
-    assert.deepEqual(Object.keys(runners), ["runner-1"]);
-    assert.equal(runners["runner-1"]!.environment!.KMS_SERVER_ADDR, "http://kms:3000");
+    assert.deepEqual(Object.keys(services), ["buildkit", "kms", "runner-1"]);
+    assert.equal(services["runner-1"]!.environment!.KMS_SERVER_ADDR, "http://kms:3000");
   });
 
   it("mounts Docker's socket only when asked", () => {
-    const volumes = (dockerSocket: boolean) =>
-      Object.values(runnerServices({ ...DEDICATED, dockerSocket })).map((one) => one.volumes);
-    assert.deepEqual(volumes(false), [[], []]);
-    const socket = "/var/run/docker.sock:/var/run/docker.sock";
-    assert.deepEqual(volumes(true), [[socket], [socket]]);
+    const mounting = (dockerSocket: boolean) =>
+      Object.entries(runnerServices({ ...DEDICATED, dockerSocket }))
+        .filter(([, { volumes = [] }]) => volumes.join(" ").includes("docker.sock"))
+        .map(([name]) => name);
+    assert.deepEqual(mounting(false), []);
+    assert.deepEqual(mounting(true), ["runner-1", "runner-2"]);
+  });
+
+  describe("the build daemon", () => {
+    const { buildkit } = runnerServices(DEDICATED);
+
+    it("is the pinned BuildKit, not privileged, without Docker's socket", () => {
+      assert.equal(buildkit!.image, BUILDKIT_IMAGE);
+      assert.match(buildkit!.image, /^moby\/buildkit:v\d+\.\d+\.\d+$/);
+      assert.deepEqual(buildkit!.cap_add, ["SYS_ADMIN", "NET_ADMIN", "SYS_PTRACE"]);
+      assert.ok(!("privileged" in buildkit!));
+      assert.doesNotMatch(JSON.stringify(buildkit), /docker\.sock|insecure/);
+    });
+
+    it("keeps its cache in a volume, by rules of our own for cache mounts", () => {
+      assert.ok(buildkit!.volumes!.includes("buildkit:/var/lib/buildkit"));
+      const config = contentOf(DEDICATED, "/opt/runner-fleet/buildkitd.toml");
+      assertGolden(config, join(__dirname, "golden", "buildkitd.toml"));
+      assert.match(config, /filters = \["type==exec\.cachemount"\]\n {4}keepDuration = "720h"/);
+    });
+
+    it("is made anew when its configuration changes", () => {
+      const { buildkit: changed } = runnerServices({ ...DEDICATED, buildCachePercent: 50 });
+      assert.notDeepEqual(changed, buildkit);
+      assert.match(
+        contentOf({ ...DEDICATED, buildCachePercent: 50 }, "/opt/runner-fleet/buildkitd.toml"),
+        /maxUsedSpace = "50%"/,
+      );
+    });
   });
 
   it("registers runners again when the group was made again or renamed", () => {
@@ -116,6 +151,7 @@ describe("the stack of a runner host", () => {
     assert.deepEqual(
       runnerHostFiles(DEDICATED).map(({ path, mode }) => [path, mode]),
       [
+        ["/opt/runner-fleet/buildkitd.toml", "0644"],
         [COMPOSE, "0644"],
         ["/opt/runner-fleet/bin/common.sh", "0644"],
         ["/opt/runner-fleet/bin/slot", "0755"],

@@ -39,7 +39,7 @@ async function deployFleet(placement: "dedicated" | "colocated"): Promise<Record
       pool: "arm64",
       settings: settings.pools.arm64!,
       organization: "acme",
-      runnerGroup,
+      runnerGroup: runnerGroup!,
       tokenService:
         placement === "colocated"
           ? { placement, ...kms }

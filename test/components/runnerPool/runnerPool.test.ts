@@ -116,6 +116,7 @@ describe("RunnerPool", () => {
         runnerGroup: { id: "7", name: "arm64" },
         image: "example.org/runner:1",
         dockerSocket: true,
+        buildCachePercent: 60,
         drainTimeoutSeconds: 90,
         tokenService: { placement: "dedicated", url: "http://10.0.1.2:3000" },
       }),
