@@ -81,6 +81,22 @@ const routing = z.strictObject({
   pool: hostNamePart.optional(),
 });
 
+/** Runners that this program does not run but routes to, such as those of an actions-runner-controller on Kubernetes. */
+const externalPool = z
+  .strictObject({
+    /** Name of a runner scale set, which is the one label of its runners. */
+    scaleSet: label.optional(),
+    labels: z.array(label).min(1).optional(),
+    /** Runner group to take runners with these labels from; default: any that the repository may use. */
+    group: label.optional(),
+  })
+  .refine(
+    ({ scaleSet, labels, group }) =>
+      (scaleSet === undefined) !== (labels === undefined) &&
+      (group === undefined || labels !== undefined),
+    { error: "either scaleSet, or labels and, if wanted, group" },
+  );
+
 const pool = z.strictObject({
   serverType: z.string().min(1),
   location: z.string().min(1),
@@ -99,8 +115,15 @@ const pool = z.strictObject({
   generation: z.int().min(1).default(1),
   /** Image that honours the contract of `knatnetwork/github-runner`. */
   runnerImage: z.string().min(1).default("knatnetwork/github-runner:noble-2.338.0"),
-  /** Mounts the host's Docker socket into the runners: jobs can then build images, and are root on the host. */
-  dockerSocket: z.boolean(),
+  /** Mounts the host's Docker socket into the runners. Jobs build without it; with it they are root on the host. */
+  dockerSocket: z.boolean().default(false),
+  /** The BuildKit daemon of each host, which the jobs of all its runners share. */
+  buildCache: z
+    .strictObject({
+      /** Part of the disk that the cache may fill, in percent. */
+      maxUsedPercent: z.int().min(10).max(90).default(60),
+    })
+    .prefault({}),
   /** How long a host that is drained waits for running jobs, in seconds. */
   drainTimeoutSeconds: z.int().min(10).max(86_400).default(3_600),
   /** Added to what the servers run at first boot. Living servers are not touched by a change. */
@@ -156,9 +179,54 @@ const ssh = z.strictObject(
   { error: "a block with the keys publicKey, privateKey and allowedCidrs" },
 );
 
+/** Which git refs and commits become tags of the image. */
+export const TAG_RULES = ["latest", "branch", "git-tag", "semver", "sha"] as const;
+export const SEVERITIES = ["LOW", "MEDIUM", "HIGH", "CRITICAL"] as const;
+
+const build = z.strictObject({
+  /** Folder of the repository that the build sees. */
+  context: z.string().min(1).default("."),
+  /** Path from the repository's root; default: Dockerfile in the context. */
+  dockerfile: z.string().min(1).optional(),
+  /** Stage to build; default: the last one. */
+  target: z.string().min(1).optional(),
+  /** Build arguments. Provenance publishes them: secrets do not belong here. */
+  args: z
+    .record(
+      z.string().regex(/^[A-Za-z_][A-Za-z0-9_]*$/, {
+        error: "a name of letters, digits and underscores that does not start with a digit",
+      }),
+      z.string(),
+    )
+    .default({}),
+});
+
+const scan = z.strictObject({
+  /** On pull requests, before an image is published, or both. */
+  on: z.enum(["pull-request", "publish", "both"]).default("both"),
+  /** Findings of these severities fail the job. */
+  severity: z.array(z.enum(SEVERITIES)).min(1).default(["HIGH", "CRITICAL"]),
+  /** Passes over findings that no new version mends yet. */
+  ignoreUnfixed: z.boolean().default(true),
+});
+
+const attestations = z.strictObject({
+  /** `auto`: in full for public repositories, without build arguments for private ones. */
+  provenance: z.enum(["auto", "max", "min"]).default("auto"),
+  /** Attests the published index with GitHub as well; private repositories need GitHub Enterprise Cloud. */
+  github: z.boolean().default(false),
+  /** Signs the published index with cosign, keyless; the repository's name goes into the public log of Sigstore. */
+  cosign: z.boolean().default(false),
+});
+
 const target = z.strictObject({
   /** Repository of the organization; default: the target's name. */
   repository: repositoryName.optional(),
+  /**
+   * How the image is built. `amd64`: one job, amd64 only. `qemu`: one hosted job emulates arm64. `hosted-arm`: both
+   * natively on hosted runners. `hybrid`: arm64 on the pool that `routing` names, amd64 on a hosted runner.
+   */
+  strategy: z.enum(["amd64", "qemu", "hosted-arm", "hybrid"]).default("hybrid"),
   /** Image name with registry, without tag, e.g. ghcr.io/acme/webppt. */
   image: z
     .string()
@@ -166,7 +234,20 @@ const target = z.strictObject({
       error:
         "an image name in lower case with its registry and without a tag, such as ghcr.io/acme/webppt",
     }),
-  /** Branch whose pushes publish `latest` and that the workflow is committed to; default: the default branch. */
+  /** Tags of the published image, by rule. */
+  tags: z.array(z.enum(TAG_RULES)).min(1).default(["latest", "git-tag", "semver", "sha"]),
+  build: build.prefault({}),
+  /** What has to succeed before an image is built, on a hosted runner. */
+  test: z
+    .strictObject({
+      /** Bash, run in the root of the checked out repository. */
+      command: z.string().min(1),
+    })
+    .optional(),
+  /** Scan of the image for known vulnerabilities; default: none. */
+  scan: scan.optional(),
+  attestations: attestations.prefault({}),
+  /** Branch whose pushes publish `latest` and that the workflow is delivered to; default: the default branch. */
   branch: z.string().min(1).optional(),
   path: z
     .string()
@@ -174,8 +255,10 @@ const target = z.strictObject({
       error: "a file directly in .github/workflows/ that ends in .yml or .yaml",
     })
     .default(".github/workflows/image.yml"),
-  context: z.string().min(1).default("."),
-  dockerfile: z.string().min(1).optional(),
+  /** `inline`: the whole workflow in the repository. `reusable`: a short caller of the one in `reusableWorkflows`. */
+  emit: z.enum(["inline", "reusable"]).default("inline"),
+  /** `commit`: straight to the branch. `pullRequest`: proposed on a branch of its own, for people to merge. */
+  delivery: z.enum(["commit", "pullRequest"]).default("commit"),
   /** Registry credentials; without them ghcr.io is used with the job's own token. */
   registry: z
     .strictObject({
@@ -188,6 +271,14 @@ const target = z.strictObject({
   onDestroy: z.enum(["keep", "remove"]).default("keep"),
 });
 
+/** Where the workflows lie that targets with `emit: reusable` call. */
+const reusableWorkflows = z.strictObject({
+  /** Repository of the organization, such as `.github`; needed when a target calls one of them. */
+  repository: repositoryName.optional(),
+  /** Branch that holds them; default: the default branch. */
+  branch: z.string().min(1).optional(),
+});
+
 export const fleetSchema = z
   .strictObject({
     organization: z.string().regex(/^(?=.{1,39}$)[A-Za-z0-9]+(-[A-Za-z0-9]+)*$/, {
@@ -197,16 +288,25 @@ export const fleetSchema = z
     runnerGroup: runnerGroup.prefault({}),
     secrets: z.record(secretName, orgSecret).default({}),
     routing: routing.prefault({}),
-    pools: z.record(hostNamePart, pool).refine((pools) => Object.keys(pools).length > 0, {
-      error: "at least one pool",
-    }),
+    pools: z.record(hostNamePart, pool).default({}),
+    externalPools: z.record(hostNamePart, externalPool).default({}),
     tokenService: tokenService.prefault({}),
     network,
     ssh,
     targets: z.record(z.string().min(1), target).default({}),
+    reusableWorkflows: reusableWorkflows.prefault({}),
   })
   .superRefine((fleet, context) => {
-    const pools = Object.keys(fleet.pools);
+    const problem = (path: string[], input: unknown, message: string) =>
+      context.addIssue({ code: "custom", path, input, message });
+    const pools = [...Object.keys(fleet.pools), ...Object.keys(fleet.externalPools)];
+    for (const name of Object.keys(fleet.externalPools).filter((name) => name in fleet.pools)) {
+      problem(["externalPools", name], name, "a name that is not that of one of the pools as well");
+    }
+    if (pools.length === 0) {
+      problem(["pools"], fleet.pools, "at least one pool, here or in externalPools");
+      return;
+    }
     const routed = fleet.routing.pool;
     if (routed === undefined ? pools.length > 1 : !pools.includes(routed)) {
       context.addIssue({
@@ -249,6 +349,13 @@ export const fleetSchema = z
           input: undefined,
           message: `a username and a passwordSecret, since ${registry} does not take the job's own token as ghcr.io does`,
         });
+      }
+      if (one.emit === "reusable" && fleet.reusableWorkflows.repository === undefined) {
+        problem(
+          ["reusableWorkflows", "repository"],
+          undefined,
+          `the name of a repository of the organization, since targets.${name} calls a workflow that lies there`,
+        );
       }
       const file = `${repository.toLowerCase()}/${one.path}`;
       const other = seen.get(file);

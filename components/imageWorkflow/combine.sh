@@ -3,14 +3,16 @@ fail() {
   exit 1
 }
 
-for digest in "$AMD64_DIGEST" "$ARM64_DIGEST"; do
+mapfile -t digests <<<"$DIGESTS"
+sources=()
+for digest in "${digests[@]}"; do
   [[ "$digest" =~ ^sha256:[0-9a-f]{64}$ ]] || fail "A build handed over '$digest', expected a sha256 digest."
+  sources+=("$IMAGE@$digest")
 done
 mapfile -t tags < <(jq --raw-output '.tags[]' <<<"$METADATA")
 mapfile -t annotations < <(jq --raw-output '.annotations[]' <<<"$METADATA")
 [[ "${#tags[@]}" -gt 0 ]] || fail "No image tag follows from $GITHUB_REF."
 
-sources=("$IMAGE@$AMD64_DIGEST" "$IMAGE@$ARM64_DIGEST")
 options=()
 for annotation in "${annotations[@]}"; do options+=(--annotation "$annotation"); done
 names=()
@@ -26,8 +28,8 @@ mapfile -t entries < <(jq --raw-output '
   | "\(.platform.os)/\(.platform.architecture) \($attestations[.digest] // "none")"
 ' <<<"$index" | sort)
 platforms="${entries[*]%% *}"
-[[ "$platforms" == "linux/amd64 linux/arm64" ]] ||
-  fail "The index has the platforms '$platforms', expected exactly 'linux/amd64 linux/arm64'."
+[[ "$platforms" == "$PLATFORMS" ]] ||
+  fail "The index has the platforms '$platforms', expected exactly '$PLATFORMS'."
 for entry in "${entries[@]}"; do
   platform="${entry%% *}" attestation="${entry##* }"
   [[ "$attestation" != none ]] || fail "The image for $platform has no attestations, expected provenance and SBOM."

@@ -12,17 +12,32 @@ export interface ActionPin {
 }
 
 export const ACTIONS = {
+  "actions/attest": { tag: "v4.2.2", sha: "1e69f48acb82d1966a394da916b4c1698aa569d6" },
   "actions/checkout": { tag: "v7.0.1", sha: "3d3c42e5aac5ba805825da76410c181273ba90b1" },
+  "aquasecurity/trivy-action": { tag: "v0.36.0", sha: "ed142fd0673e97e23eac54620cfb913e5ce36c25" },
   "docker/build-push-action": { tag: "v7.4.0", sha: "c3c9e263c25d99ce0380d002d59b67737d91b0dc" },
   "docker/login-action": { tag: "v4.6.0", sha: "dbcb813823bdd20940b903addbd779551569679f" },
   "docker/metadata-action": { tag: "v6.2.0", sha: "dc802804100637a589fabce1cb79ff13a1411302" },
   "docker/setup-buildx-action": { tag: "v4.4.1", sha: "f87e5991a6d7451dcb8d9637bfbc97413f497069" },
+  "docker/setup-qemu-action": { tag: "v4.2.0", sha: "96fe6ef7f33517b61c61be40b68a1882f3264fb8" },
+  "sigstore/cosign-installer": { tag: "v4.1.2", sha: "6f9f17788090df1f26f669e9d70d6ae9567deba6" },
 } as const satisfies Readonly<Record<string, ActionPin>>;
 
 export type ActionName = keyof typeof ACTIONS;
 
 /** Version of the BuildKit daemon that builds. */
 export const BUILDKIT_VERSION = "v0.32.2";
+export const BUILDKIT_IMAGE = `moby/buildkit:${BUILDKIT_VERSION}`;
 
 /** Scanner that writes the SBOM; without it BuildKit runs a moving tag of the same image. */
 export const SBOM_SCANNER = "docker/buildkit-syft-scanner:1.12.0";
+
+/** Emulators that `setup-qemu-action` installs; it runs them privileged, so the digest counts. */
+export const BINFMT_IMAGE =
+  "docker.io/tonistiigi/binfmt:qemu-v10.2.3@sha256:400a4873b838d1b89194d982c45e5fb3cda4593fbfd7e08a02e76b03b21166f0";
+
+/** Scanner for known vulnerabilities. */
+export const TRIVY_VERSION = "v0.70.0";
+
+/** The release whose checksum the pinned installer carries. */
+export const COSIGN_VERSION = "v3.0.6";

@@ -11,6 +11,8 @@ export interface Permission {
   readonly reason: string;
 }
 
+export type Permissions = Readonly<Record<string, Permission>>;
+
 export interface Step {
   /** Printed above the step. */
   readonly comment?: string;
@@ -32,17 +34,29 @@ export interface Job {
   readonly if?: string;
   readonly "runs-on": string;
   readonly "timeout-minutes": number;
-  readonly permissions: Readonly<Record<string, Permission>>;
+  readonly permissions: Permissions;
   readonly outputs?: Readonly<Record<string, string>>;
   readonly steps: readonly Step[];
+}
+
+/** A job that is a reusable workflow of another file. */
+export interface CallJob {
+  readonly comment?: string;
+  readonly name: string;
+  readonly permissions: Permissions;
+  readonly uses: string;
+  /** Printed behind `uses`. */
+  readonly usesComment: string;
+  readonly with: Readonly<Record<string, string | boolean>>;
+  readonly secrets?: Readonly<Record<string, string>>;
 }
 
 export interface Workflow {
   readonly name: string;
   readonly on: Readonly<Record<string, unknown>>;
-  readonly concurrency: { readonly group: string; readonly "cancel-in-progress": string };
-  readonly env: Readonly<Record<string, string>>;
-  readonly jobs: Readonly<Record<string, Job>>;
+  readonly concurrency?: { readonly group: string; readonly "cancel-in-progress": string };
+  readonly env?: Readonly<Record<string, string>>;
+  readonly jobs: Readonly<Record<string, Job | CallJob>>;
 }
 
 /**
@@ -55,18 +69,19 @@ export function stringifyWorkflow(workflow: Workflow, header: string): string {
     const key = new Scalar(id);
     key.spaceBefore = jobs.items.length > 0;
     if (job.comment !== undefined) key.commentBefore = comment(job.comment);
-    jobs.set(key, jobNode(job));
+    jobs.set(key, "uses" in job ? callNode(job) : jobNode(job));
   }
+  const hasSteps = Object.values(workflow.jobs).some((job) => "steps" in job);
   const file = new Document(
     {
       name: workflow.name,
       on: workflow.on,
       // Each job is given what it needs and nothing else.
       permissions: {},
-      concurrency: workflow.concurrency,
-      env: workflow.env,
+      ...(workflow.concurrency && { concurrency: workflow.concurrency }),
+      ...(workflow.env && { env: workflow.env }),
       // `bash` by name runs with pipefail, which the default shell lacks.
-      defaults: { run: { shell: "bash" } },
+      ...(hasSteps && { defaults: { run: { shell: "bash" } } }),
       jobs,
     },
     PLAIN,
@@ -85,21 +100,25 @@ export function stringifyWorkflow(workflow: Workflow, header: string): string {
 const PLAIN = { aliasDuplicateObjects: false };
 
 function jobNode(job: Job): Node {
-  const permissions = new YAMLMap();
-  for (const [scope, { level, reason }] of Object.entries(job.permissions)) {
-    const value = new Scalar(level);
-    value.comment = comment(reason);
-    permissions.set(scope, value);
-  }
   return nodeOf({
     name: job.name,
     ...(job.needs && { needs: job.needs }),
     ...(job.if !== undefined && { if: job.if }),
     "runs-on": job["runs-on"],
     "timeout-minutes": job["timeout-minutes"],
-    permissions,
+    permissions: permissionsNode(job.permissions),
     ...(job.outputs && { outputs: job.outputs }),
     steps: job.steps.map(stepNode),
+  });
+}
+
+function callNode(job: CallJob): Node {
+  return nodeOf({
+    name: job.name,
+    permissions: permissionsNode(job.permissions),
+    uses: commented(job.uses, job.usesComment),
+    with: job.with,
+    ...(job.secrets && { secrets: job.secrets }),
   });
 }
 
@@ -117,17 +136,30 @@ function stepNode(step: Step): Node {
   return node;
 }
 
-function pinned(action: ActionName): Scalar<string> {
-  const { tag, sha } = ACTIONS[action];
-  const value = new Scalar(`${action}@${sha}`);
-  value.comment = comment(tag);
-  return value;
+function permissionsNode(permissions: Permissions): Node {
+  const map = new YAMLMap();
+  for (const [scope, { level, reason }] of Object.entries(permissions)) {
+    map.set(scope, commented(level, reason));
+  }
+  return map;
 }
 
+function pinned(action: ActionName): Scalar<string> {
+  const { tag, sha } = ACTIONS[action];
+  return commented(`${action}@${sha}`, tag);
+}
+
+function commented(value: string, text: string): Scalar<string> {
+  const scalar = new Scalar(value);
+  scalar.comment = comment(text);
+  return scalar;
+}
+
+/** Whatever ends a line in YAML would end the comment as well, and what follows would be read as the workflow. */
 function comment(text: string): string {
   return text
     .split("\n")
-    .map((line) => (line === "" ? "" : ` ${line}`))
+    .map((line) => (line === "" ? "" : ` ${line.replace(/[\p{Cc}\u2028\u2029]/gu, " ")}`))
     .join("\n");
 }
 

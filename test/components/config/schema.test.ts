@@ -149,11 +149,11 @@ const refused: Record<string, [change: (raw: Raw) => void, ...problems: string[]
 
   "no pools": [
     (raw) => Reflect.deleteProperty(raw, "pools"),
-    "fleet:pools: found nothing, expected a block of keys.",
+    "fleet:pools: found an empty block, expected at least one pool, here or in externalPools.",
   ],
   "pools without a pool": [
     (raw) => (raw.pools = {}),
-    "fleet:pools: found an empty block, expected at least one pool.",
+    "fleet:pools: found an empty block, expected at least one pool, here or in externalPools.",
   ],
   ...Object.fromEntries(
     ["Arm64", "arm_64", "64arm", "arm64-", "a".repeat(33), "arm.64"].map((name) => [
@@ -201,9 +201,9 @@ const refused: Record<string, [change: (raw: Raw) => void, ...problems: string[]
     (raw) => (arm64(raw).generation = 0),
     "fleet:pools.arm64.generation: found 0, expected at least 1.",
   ],
-  "no word about the Docker socket": [
-    (raw) => Reflect.deleteProperty(arm64(raw), "dockerSocket"),
-    "fleet:pools.arm64.dockerSocket: found nothing, expected true or false.",
+  "a build cache that fills the disk": [
+    (raw) => (arm64(raw).buildCache = { maxUsedPercent: 95 }),
+    "fleet:pools.arm64.buildCache.maxUsedPercent: found 95, expected at most 90.",
   ],
   "a drain timeout of a week": [
     (raw) => (arm64(raw).drainTimeoutSeconds = 604_800),
@@ -298,6 +298,91 @@ const refused: Record<string, [change: (raw: Raw) => void, ...problems: string[]
       ],
     ]),
   ),
+  "a strategy that is not known": [
+    (raw) => (webppt(raw).strategy = "cross"),
+    'fleet:targets.webppt.strategy: found "cross", expected amd64 or qemu or hosted-arm or hybrid.',
+  ],
+  "a tag rule that is not known": [
+    (raw) => (webppt(raw).tags = ["latest", "31"]),
+    'fleet:targets.webppt.tags.1: found "31", expected latest or branch or git-tag or semver or sha.',
+  ],
+  "no tag rule": [
+    (raw) => (webppt(raw).tags = []),
+    "fleet:targets.webppt.tags: found an empty list, expected at least 1.",
+  ],
+  "a build argument that no Dockerfile can name": [
+    (raw) => (webppt(raw).build = { args: { "GO-VERSION": "1.26" } }),
+    'fleet:targets.webppt.build.args.GO-VERSION: found the name "GO-VERSION", expected a name of letters, digits and underscores that does not start with a digit.',
+  ],
+  "a build argument that is a number": [
+    (raw) => (webppt(raw).build = { args: { VERSION: 31 } }),
+    "fleet:targets.webppt.build.args.VERSION: found 31, expected a text.",
+  ],
+  "the context in its former place": [
+    (raw) => (webppt(raw).context = "app"),
+    "fleet:targets.webppt.context is not a configuration key.",
+  ],
+  "an empty test command": [
+    (raw) => (webppt(raw).test = { command: "" }),
+    'fleet:targets.webppt.test.command: found "", expected at least 1.',
+  ],
+  "a severity that is not one": [
+    (raw) => (webppt(raw).scan = { severity: ["SEVERE"] }),
+    'fleet:targets.webppt.scan.severity.0: found "SEVERE", expected LOW or MEDIUM or HIGH or CRITICAL.',
+  ],
+  "a scan at another time": [
+    (raw) => (webppt(raw).scan = { on: "push" }),
+    'fleet:targets.webppt.scan.on: found "push", expected pull-request or publish or both.',
+  ],
+  "no provenance": [
+    (raw) => (webppt(raw).attestations = { provenance: false }),
+    "fleet:targets.webppt.attestations.provenance: found false, expected auto or max or min.",
+  ],
+  "another way to deliver": [
+    (raw) => (webppt(raw).delivery = "push"),
+    'fleet:targets.webppt.delivery: found "push", expected commit or pullRequest.',
+  ],
+  "a caller without a central repository": [
+    (raw) => (webppt(raw).emit = "reusable"),
+    "fleet:reusableWorkflows.repository: found nothing, expected the name of a repository of the organization, since targets.webppt calls a workflow that lies there.",
+  ],
+  "a central repository with its owner": [
+    (raw) => Object.assign(raw, { reusableWorkflows: { repository: "acme/workflows" } }),
+    'fleet:reusableWorkflows.repository: found "acme/workflows", expected the name of a repository of the organization, without the organization.',
+  ],
+
+  "an external pool of both kinds": [
+    (raw) =>
+      Object.assign(raw, {
+        externalPools: { arc: { scaleSet: "a", labels: ["b"] } },
+        routing: { pool: "arm64" },
+      }),
+    "fleet:externalPools.arc: found a block of keys, expected either scaleSet, or labels and, if wanted, group.",
+  ],
+  "an external pool of no kind": [
+    (raw) => Object.assign(raw, { externalPools: { arc: {} }, routing: { pool: "arm64" } }),
+    "fleet:externalPools.arc: found an empty block, expected either scaleSet, or labels and, if wanted, group.",
+  ],
+  "a group of a scale set": [
+    (raw) =>
+      Object.assign(raw, {
+        externalPools: { arc: { scaleSet: "a", group: "b" } },
+        routing: { pool: "arm64" },
+      }),
+    "fleet:externalPools.arc: found a block of keys, expected either scaleSet, or labels and, if wanted, group.",
+  ],
+  "an external pool of the name of a pool": [
+    (raw) =>
+      Object.assign(raw, {
+        externalPools: { arm64: { scaleSet: "a" } },
+        routing: { pool: "arm64" },
+      }),
+    'fleet:externalPools.arm64: found "arm64", expected a name that is not that of one of the pools as well.',
+  ],
+  "a pool and an external pool without a word which one is routed to": [
+    (raw) => Object.assign(raw, { externalPools: { arc: { scaleSet: "a" } } }),
+    "fleet:routing.pool: found nothing, expected one of the pools arm64, arc.",
+  ],
   "another onDestroy": [
     (raw) => (webppt(raw).onDestroy = "delete"),
     'fleet:targets.webppt.onDestroy: found "delete", expected keep or remove.',
@@ -334,7 +419,20 @@ describe("settings", () => {
     assert.equal(settings.pools.arm64.generation, 1);
     assert.equal(settings.pools.arm64.drainTimeoutSeconds, 3600);
     assert.equal(settings.targets.webppt?.path, ".github/workflows/image.yml");
-    assert.equal(settings.targets.webppt.context, ".");
+    assert.deepEqual(settings.targets.webppt.build, { context: ".", args: {} });
+    assert.equal(settings.targets.webppt.strategy, "hybrid");
+    assert.deepEqual(settings.targets.webppt.tags, ["latest", "git-tag", "semver", "sha"]);
+    assert.deepEqual(
+      [settings.targets.webppt.emit, settings.targets.webppt.delivery],
+      ["inline", "commit"],
+    );
+    assert.deepEqual(settings.targets.webppt.attestations, {
+      provenance: "auto",
+      github: false,
+      cosign: false,
+    });
+    assert.equal(settings.pools.arm64.dockerSocket, false);
+    assert.equal(settings.pools.arm64.buildCache.maxUsedPercent, 60);
     assert.equal(settings.targets.webppt.onDestroy, "keep");
   });
 
@@ -362,6 +460,14 @@ describe("settings", () => {
         image: "localhost:5000/acme/web__ppt.x",
         registry: { username: "acme", passwordSecret: "REGISTRY_PASSWORD" },
       }),
+    "no pool of our own": (raw) => {
+      raw.pools = {};
+      Object.assign(raw, { externalPools: { arc: { labels: ["arm64"], group: "arc" } } });
+    },
+    "callers of a central repository": (raw) => {
+      Object.assign(webppt(raw), { emit: "reusable" });
+      Object.assign(raw, { reusableWorkflows: { repository: ".github" } });
+    },
     "an organization of one character": (raw) => (raw.organization = "a"),
     "IPv6 ranges for SSH": (raw) => (raw.ssh.allowedCidrs = ["2001:db8::/32", "0.0.0.0/0"]),
     "RSA keys with a comment": (raw) => (raw.ssh.publicKey = "ssh-rsa AAAAB3Nza me@example.com"),

@@ -21,7 +21,6 @@ export function rawSettings() {
         location: "fsn1",
         count: 2,
         labels: ["docker"],
-        dockerSocket: false,
       },
     } as Record<string, Record<string, unknown>>,
     ssh: { ...ssh, allowedCidrs: ["203.0.113.4/32"] } as Record<string, unknown>,

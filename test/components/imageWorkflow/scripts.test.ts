@@ -3,8 +3,9 @@ import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
+import { createServer } from "node:net";
 import { join } from "node:path";
-import { renderWorkflow } from "../../../components/imageWorkflow/workflow";
+import { renderReusable, renderWorkflow } from "../../../components/imageWorkflow/workflow";
 import { MODELS } from "./models";
 import { parseWorkflow } from "./parsed";
 
@@ -13,7 +14,7 @@ import { parseWorkflow } from "./parsed";
  * answers from files, so this shows what our script decides, not what the registry does.
  */
 
-const { jobs } = parseWorkflow(renderWorkflow(MODELS["hybrid-ghcr"]!));
+const { jobs } = parseWorkflow(renderWorkflow(MODELS.hybrid));
 const IMAGE = "ghcr.io/acme/webppt";
 const AMD64 = digestOf("amd64 index");
 const ARM64 = digestOf("arm64 index");
@@ -98,8 +99,8 @@ describe("the script that combines", () => {
       PATH: `${join(folder, "bin")}:${process.env.PATH}`,
       STAND_IN: folder,
       IMAGE,
-      AMD64_DIGEST: AMD64,
-      ARM64_DIGEST: ARM64,
+      DIGESTS: `${AMD64}\n${ARM64}`,
+      PLATFORMS: "linux/amd64 linux/arm64",
       METADATA: JSON.stringify({
         tags: [`${IMAGE}:31`, `${IMAGE}:latest`],
         annotations: [
@@ -159,6 +160,13 @@ describe("the script that combines", () => {
     assert.deepEqual(created, ["--tag", `${IMAGE}:31`, `${IMAGE}@${AMD64}`, `${IMAGE}@${ARM64}`]);
   });
 
+  it("tags the index of a single build, of the platforms that are expected", () => {
+    registry([BOTH[0]!]);
+    const { status, created } = combine({ DIGESTS: AMD64, PLATFORMS: "linux/amd64" });
+    assert.equal(status, 0);
+    assert.deepEqual(created!.slice(-1), [`${IMAGE}@${AMD64}`]);
+  });
+
   const [amd64, arm64] = BOTH as [Image, Image];
   const wrongIndexes: [string, Image[], RegExp][] = [
     ["lacks a platform", [amd64], /has the platforms 'linux\/amd64', expected exactly/],
@@ -201,16 +209,17 @@ describe("the script that combines", () => {
   }
 
   const wrongInputs: [string, Record<string, string>, RegExp][] = [
-    ["a build gave no digest", { ARM64_DIGEST: "" }, /A build handed over '', expected a sha256/],
+    [
+      "the second build gave no digest",
+      { DIGESTS: `${AMD64}\n` },
+      /A build handed over '', expected a sha256/,
+    ],
+    ["the first build gave no digest", { DIGESTS: `\n${ARM64}` }, /A build handed over ''/],
+    ["no build gave a digest", { DIGESTS: "" }, /A build handed over ''/],
     [
       "a digest is followed by something",
-      { AMD64_DIGEST: `${AMD64} --tag evil` },
+      { DIGESTS: `${AMD64} --tag evil\n${ARM64}` },
       /A build handed over '.* --tag evil', expected/,
-    ],
-    [
-      "a digest has a second line",
-      { AMD64_DIGEST: `${AMD64}\n${ARM64}` },
-      /A build handed over 'sha256:/,
     ],
     [
       "no tag follows from the ref",
@@ -260,6 +269,57 @@ describe("the script that refuses a machine", () => {
       stdout:
         "::error::Runner big is X64, expected ARM64. Check what the variable ARM64_RUNS_ON names.\n",
     });
+  });
+});
+
+describe("the script that looks for a build daemon", () => {
+  const script = jobs.arm64!.steps.find((step) => step.id === "daemon")!.run!;
+  const SOCKET = "/run/buildkit/buildkitd.sock";
+  let folder: string;
+  beforeEach(() => (folder = mkdtempSync(join(tmpdir(), "daemon-"))));
+  afterEach(() => rmSync(folder, { recursive: true }));
+
+  /** The script with its socket in a folder of the test. */
+  function look(): string {
+    assert.ok(script.includes(SOCKET));
+    const output = join(folder, "output");
+    const { status } = runScript(script.replaceAll(SOCKET, join(folder, "socket")), {
+      GITHUB_OUTPUT: output,
+    });
+    assert.equal(status, 0);
+    return readFileSync(output, "utf8");
+  }
+
+  it("finds one where its socket is", async () => {
+    const server = createServer();
+    await new Promise<void>((resolve) => server.listen(join(folder, "socket"), resolve));
+    try {
+      assert.equal(look(), "shared=true\n");
+    } finally {
+      server.close();
+    }
+  });
+
+  it("finds none where nothing is, or something else", () => {
+    assert.equal(look(), "shared=false\n");
+    rmSync(join(folder, "output"));
+    writeFileSync(join(folder, "socket"), "");
+    assert.equal(look(), "shared=false\n");
+  });
+});
+
+describe("the script that runs a test command of a caller", () => {
+  const called = renderReusable(MODELS.hybrid).content;
+  const script = parseWorkflow(called).jobs.test!.steps.find((step) => step.run)!.run!;
+
+  it("runs it as bash does the scripts of a workflow: whole, up to the first failure", () => {
+    const run = (TEST_COMMAND: string) => runScript(script, { TEST_COMMAND });
+    assert.deepEqual(run(`echo 'it''s' "$((1 + 1))"\necho "\\"quoted\\""`), {
+      status: 0,
+      stdout: 'its 2\n"quoted"\n',
+    });
+    assert.deepEqual(run("echo one\nfalse\necho two"), { status: 1, stdout: "one\n" });
+    assert.deepEqual(run("false | true\necho two"), { status: 1, stdout: "" });
   });
 });
 
