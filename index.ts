@@ -1,42 +1,46 @@
 import * as github from "@pulumi/github";
 import * as hcloud from "@pulumi/hcloud";
 import * as pulumi from "@pulumi/pulumi";
-import { loadConfig } from "./components/config/load";
-import { lastHostAddress } from "./components/fleetNetwork/addresses";
+import { type FleetConfig, loadConfig } from "./components/config/load";
 import { FleetNetwork } from "./components/fleetNetwork/fleetNetwork";
 import { GithubOrg } from "./components/githubOrg/githubOrg";
-import { recordedSecrets, rewrittenSecrets } from "./components/githubOrg/recordedSecrets";
+import { rewrittenSecrets } from "./components/githubOrg/recordedSecrets";
 import { Routing } from "./components/githubOrg/routing";
-import { runsOnValue } from "./components/githubOrg/runsOn";
+import { routedRunsOn } from "./components/githubOrg/runsOn";
 import { userDataSizes } from "./components/host/cloudInit";
 import { stackLabels } from "./components/host/labels";
+import { emitWorkflows } from "./components/imageWorkflow/emission";
 import { ImageWorkflow } from "./components/imageWorkflow/imageWorkflow";
+import { ReusableWorkflows } from "./components/imageWorkflow/reusableWorkflows";
 import { preflight } from "./components/preflight/check";
-import { githubBase } from "./components/preflight/facts";
+import { githubBase, type HetznerFacts } from "./components/preflight/facts";
+import { recordedOutputs } from "./components/preflight/recordedOutputs";
 import { selectRepositories } from "./components/preflight/repositories";
-import { plannedServers, tokenServiceLocation } from "./components/pricing/plannedServers";
+import { plannedServers } from "./components/pricing/plannedServers";
 import { monthlyCost } from "./components/pricing/pricing";
 import type { TokenSource } from "./components/runnerHost/runnerHost";
 import { RunnerPool } from "./components/runnerPool/runnerPool";
+import { placeTokenService } from "./components/tokenService/placement";
 import { TokenService } from "./components/tokenService/tokenService";
 
 /** Composition root: configuration → checks → providers → components → outputs. */
 async function fleet(): Promise<Record<string, unknown>> {
   const config = loadConfig();
-  const { settings, prefix } = config;
-  const facts = await preflight(config, { userDataBytes: userDataSizes(settings) });
+  const { settings } = config;
+  const recorded = await recordedOutputs();
+  const facts = await preflight(config, {
+    userDataBytes: userDataSizes(settings),
+    recordedBlobs: mapValues(recorded.targets, ({ blob }) => blob),
+  });
   const repositories = selectRepositories(settings, facts.github);
-  const rewritten = rewrittenSecrets(await recordedSecrets(), facts.github.secretsUpdatedAt);
-  const routedPool = settings.routing.pool ?? Object.keys(settings.pools)[0]!;
+  const rewritten = rewrittenSecrets(recorded.secrets, facts.github.secretsUpdatedAt);
+  const emitted = emitWorkflows(
+    { project: pulumi.getProject(), stack: pulumi.getStack() },
+    settings,
+    mapValues(settings.targets, (_, name) => facts.github.targets.get(name)!.branch),
+    facts.github.central?.branch,
+  );
 
-  const hetzner: pulumi.ComponentResourceOptions = {
-    provider: new hcloud.Provider("hetzner", {
-      // From the environment the provider takes it itself, also when destroy or refresh do not run this program.
-      token: config.hcloud.tokenIsConfigured ? secretOrUndefined(config.hcloud.token) : undefined,
-      endpoint: config.hcloud.endpoint,
-      pollInterval: config.hcloud.pollInterval,
-    }),
-  };
   const organization: pulumi.ComponentResourceOptions = {
     provider: new github.Provider("github", {
       owner: settings.organization,
@@ -48,6 +52,124 @@ async function fleet(): Promise<Record<string, unknown>> {
     }),
   };
 
+  const api = {
+    baseUrl: githubBase(config.github.endpoint),
+    token: config.github.tokenIsConfigured ? secretOrUndefined(config.github.token) : undefined,
+  };
+  const { runnerGroup, secretsWrittenAt } = new GithubOrg(
+    "organization",
+    {
+      organization: settings.organization,
+      runnerGroup:
+        facts.hetzner === undefined
+          ? undefined
+          : {
+              name: settings.runnerGroup.name,
+              exists: facts.github.runnerGroupExists,
+              repositoryIds: repositories.runnerGroup,
+            },
+      secrets: mapValues(config.orgSecrets, (value, name) => ({
+        value,
+        repositoryIds: repositories.secrets[name] ?? [],
+        rewritten: rewritten.has(name),
+      })),
+      api,
+    },
+    organization,
+  );
+
+  const pools =
+    facts.hetzner === undefined || runnerGroup === undefined
+      ? []
+      : ownHosts(config, facts.hetzner, runnerGroup);
+
+  const runsOn = routedRunsOn(settings);
+  const routing = new Routing(
+    "routing",
+    {
+      level: settings.routing.level,
+      variable: settings.routing.variable,
+      value: runsOn,
+      repositories: repositories.routed,
+    },
+    { ...organization, dependsOn: pools },
+  );
+  const targets = Object.entries(settings.targets);
+  const { central } = facts.github;
+  const reusable =
+    central === undefined
+      ? []
+      : [
+          new ReusableWorkflows(
+            "reusable-workflows",
+            {
+              repository: central.name,
+              branch: central.branch,
+              isPrivate: central.repository.private,
+              files: emitted.central,
+              keep: targets.some(([, one]) => one.emit === "reusable" && one.onDestroy === "keep"),
+            },
+            organization,
+          ),
+        ];
+  const workflows = targets.map(([name, target]) => ({
+    name,
+    target,
+    workflow: new ImageWorkflow(
+      name,
+      {
+        target: name,
+        organization: settings.organization,
+        settings: target,
+        content: emitted.targets[name]!,
+        branch: facts.github.targets.get(name)!.branch,
+        present: facts.github.targets.get(name)!,
+        api,
+      },
+      // The first push of the file is a first run of it: by then the fleet is there.
+      { ...organization, dependsOn: [routing, ...reusable] },
+    ),
+  }));
+
+  return {
+    hosts: pulumi.all(pools.map((pool) => pool.hosts)).apply((lists) => lists.flat()),
+    runnerLabels: mapValues(settings.pools, ({ labels }) => labels),
+    runsOn,
+    secrets: secretsWrittenAt,
+    targets: Object.fromEntries(
+      workflows.map(({ name, target, workflow: { branch, path, blob, pullRequest } }) => [
+        name,
+        {
+          repository: `${settings.organization}/${target.repository ?? name}`,
+          branch,
+          path,
+          blob,
+          pullRequest,
+        },
+      ]),
+    ),
+    monthlyCost:
+      facts.hetzner === undefined
+        ? undefined
+        : monthlyCost(plannedServers(settings), facts.hetzner),
+  };
+}
+
+/** Everything at Hetzner: network, token service and the pools of hosts. */
+function ownHosts(
+  config: FleetConfig,
+  facts: HetznerFacts,
+  runnerGroup: NonNullable<GithubOrg["runnerGroup"]>,
+): RunnerPool[] {
+  const { settings, prefix } = config;
+  const hetzner: pulumi.ComponentResourceOptions = {
+    provider: new hcloud.Provider("hetzner", {
+      // From the environment the provider takes it itself, also when destroy or refresh do not run this program.
+      token: config.hcloud.tokenIsConfigured ? secretOrUndefined(config.hcloud.token) : undefined,
+      endpoint: config.hcloud.endpoint,
+      pollInterval: config.hcloud.pollInterval,
+    }),
+  };
   const { environment } = new FleetNetwork(
     "network",
     {
@@ -58,37 +180,10 @@ async function fleet(): Promise<Record<string, unknown>> {
       sshPort: settings.ssh.port,
       allowedCidrs: settings.ssh.allowedCidrs,
       labels: stackLabels(prefix),
-      servers: facts.hetzner.servers,
+      servers: facts.servers,
     },
     hetzner,
   );
-  const { runnerGroup, secretsWrittenAt } = new GithubOrg(
-    "organization",
-    {
-      organization: settings.organization,
-      runnerGroup: {
-        name: settings.runnerGroup.name,
-        exists: facts.github.runnerGroupExists,
-        repositoryIds: repositories.runnerGroup,
-      },
-      secrets: Object.fromEntries(
-        Object.entries(config.orgSecrets).map(([name, value]) => [
-          name,
-          {
-            value,
-            repositoryIds: repositories.secrets[name] ?? [],
-            rewritten: rewritten.has(name),
-          },
-        ]),
-      ),
-      api: {
-        baseUrl: githubBase(config.github.endpoint),
-        token: config.github.tokenIsConfigured ? secretOrUndefined(config.github.token) : undefined,
-      },
-    },
-    organization,
-  );
-
   const { placement, image } = settings.tokenService;
   const credential = { organization: settings.organization, token: config.githubToken };
   const tokenService: TokenSource =
@@ -100,17 +195,14 @@ async function fleet(): Promise<Record<string, unknown>> {
             "token-service",
             {
               environment,
-              serverName: `${prefix}-token-service`,
-              serverType: settings.tokenService.serverType,
-              location: tokenServiceLocation(settings),
-              privateIp: lastHostAddress(settings.network.subnet),
+              ...placeTokenService(prefix, settings),
               image,
               ...credential,
             },
             hetzner,
           ).url,
         };
-  const pools = Object.entries(settings.pools).map(
+  return Object.entries(settings.pools).map(
     ([name, pool]) =>
       new RunnerPool(
         name,
@@ -126,54 +218,15 @@ async function fleet(): Promise<Record<string, unknown>> {
         hetzner,
       ),
   );
+}
 
-  const runsOn = runsOnValue(settings.runnerGroup.name, settings.pools[routedPool]!.labels);
-  const routing = new Routing(
-    "routing",
-    {
-      level: settings.routing.level,
-      variable: settings.routing.variable,
-      value: runsOn,
-      repositories: repositories.routed,
-    },
-    { ...organization, dependsOn: pools },
+function mapValues<T, R>(
+  record: Readonly<Record<string, T>>,
+  change: (value: T, key: string) => R,
+): Record<string, R> {
+  return Object.fromEntries(
+    Object.entries(record).map(([key, value]) => [key, change(value, key)]),
   );
-  const workflows = Object.entries(settings.targets).map(([name, target]) => ({
-    name,
-    target,
-    workflow: new ImageWorkflow(
-      name,
-      {
-        target: name,
-        settings: target,
-        routing: settings.routing,
-        branch: facts.github.targets.get(name)!.branch,
-      },
-      // The first push of the file is a first run of it: by then the fleet is there.
-      { ...organization, dependsOn: routing },
-    ),
-  }));
-
-  return {
-    hosts: pulumi.all(pools.map((pool) => pool.hosts)).apply((lists) => lists.flat()),
-    runnerLabels: Object.fromEntries(
-      Object.entries(settings.pools).map(([name, pool]) => [name, pool.labels]),
-    ),
-    runsOn,
-    secrets: secretsWrittenAt,
-    targets: Object.fromEntries(
-      workflows.map(({ name, target, workflow: { branch, path, blob } }) => [
-        name,
-        {
-          repository: `${settings.organization}/${target.repository ?? name}`,
-          branch,
-          path,
-          blob,
-        },
-      ]),
-    ),
-    monthlyCost: monthlyCost(plannedServers(settings), facts.hetzner),
-  };
 }
 
 function secretOrUndefined(value: string | undefined): pulumi.Output<string> | undefined {

@@ -4,7 +4,8 @@ import * as pulumi from "@pulumi/pulumi";
 import { epoch } from "../epoch/epoch";
 
 export interface GithubOrgArgs {
-  readonly runnerGroup: {
+  /** None without own hosts, which alone register in it. */
+  readonly runnerGroup?: {
     readonly name: string;
     /** Ids of the repositories whose jobs the group takes. */
     readonly repositoryIds: readonly number[];
@@ -34,10 +35,8 @@ export interface GithubOrgArgs {
 
 /** The organization's side: a runner group that only selected repositories reach, and their secrets. */
 export class GithubOrg extends pulumi.ComponentResource {
-  readonly runnerGroup: {
-    readonly id: pulumi.Output<string>;
-    readonly name: pulumi.Output<string>;
-  };
+  readonly runnerGroup:
+    { readonly id: pulumi.Output<string>; readonly name: pulumi.Output<string> } | undefined;
 
   /** When each secret was last written from here, by name. */
   readonly secretsWrittenAt: pulumi.Output<Record<string, string>>;
@@ -45,14 +44,50 @@ export class GithubOrg extends pulumi.ComponentResource {
   constructor(name: string, args: GithubOrgArgs, opts?: pulumi.ComponentResourceOptions) {
     super("runner-fleet:index:GithubOrg", name, {}, opts);
 
+    this.runnerGroup =
+      args.runnerGroup === undefined ? undefined : this.#makeGroup(name, args, args.runnerGroup);
+
+    const writtenAt: Record<string, pulumi.Output<string>> = {};
+    for (const [secretName, secret] of Object.entries(args.secrets)) {
+      const key = `${name}-secret-${secretName}`;
+      const created = new github.ActionsOrganizationSecret(
+        key,
+        // No selectedRepositoryIds here: a change of them would replace, and so delete, the secret.
+        { secretName, visibility: "selected", plaintextValue: pulumi.secret(secret.value) },
+        {
+          parent: this,
+          deleteBeforeReplace: true,
+          replacementTrigger: epoch(`${key}-epoch`, secret.rewritten, { parent: this }),
+        },
+      );
+      writtenAt[secretName] = created.updatedAt;
+      new github.ActionsOrganizationSecretRepositories(
+        `${key}-repositories`,
+        {
+          secretName: created.secretName,
+          selectedRepositoryIds: [...secret.repositoryIds],
+        },
+        { parent: this, deleteBeforeReplace: true },
+      );
+    }
+
+    this.secretsWrittenAt = pulumi.output(writtenAt);
+    this.registerOutputs({ runnerGroupId: this.runnerGroup?.id });
+  }
+
+  #makeGroup(
+    name: string,
+    args: GithubOrgArgs,
+    runnerGroup: NonNullable<GithubOrgArgs["runnerGroup"]>,
+  ): NonNullable<GithubOrg["runnerGroup"]> {
     // The provider's read passes over a group that was deleted by hand, so neither refresh nor a diff would ever notice.
-    const runnersEpoch = epoch(`${name}-runners-epoch`, !args.runnerGroup.exists, { parent: this });
+    const runnersEpoch = epoch(`${name}-runners-epoch`, !runnerGroup.exists, { parent: this });
     const group = new github.ActionsRunnerGroup(
       `${name}-runners`,
       {
-        name: args.runnerGroup.name,
+        name: runnerGroup.name,
         visibility: "selected",
-        selectedRepositoryIds: [...args.runnerGroup.repositoryIds],
+        selectedRepositoryIds: [...runnerGroup.repositoryIds],
         // A fork's pull request can rewrite the workflow: this group is the boundary, not the file.
         allowsPublicRepositories: false,
       },
@@ -81,34 +116,8 @@ export class GithubOrg extends pulumi.ComponentResource {
       { parent: this, additionalSecretOutputs: ["stdout", "stderr"] },
     );
 
-    const writtenAt: Record<string, pulumi.Output<string>> = {};
-    for (const [secretName, secret] of Object.entries(args.secrets)) {
-      const key = `${name}-secret-${secretName}`;
-      const created = new github.ActionsOrganizationSecret(
-        key,
-        // No selectedRepositoryIds here: a change of them would replace, and so delete, the secret.
-        { secretName, visibility: "selected", plaintextValue: pulumi.secret(secret.value) },
-        {
-          parent: this,
-          deleteBeforeReplace: true,
-          replacementTrigger: epoch(`${key}-epoch`, secret.rewritten, { parent: this }),
-        },
-      );
-      writtenAt[secretName] = created.updatedAt;
-      new github.ActionsOrganizationSecretRepositories(
-        `${key}-repositories`,
-        {
-          secretName: created.secretName,
-          selectedRepositoryIds: [...secret.repositoryIds],
-        },
-        { parent: this, deleteBeforeReplace: true },
-      );
-    }
-
     // Through the clean-up, so that the group outlives the hosts that register in it.
     const id = pulumi.all([group.id, cleanup.id]).apply(([groupId]) => groupId);
-    this.runnerGroup = { id, name: group.name };
-    this.secretsWrittenAt = pulumi.output(writtenAt);
-    this.registerOutputs({ runnerGroupId: group.id });
+    return { id, name: group.name };
   }
 }

@@ -1,14 +1,3 @@
-import * as pulumi from "@pulumi/pulumi";
-
-/** When the stack's last run wrote each secret, by name, from its own output `secrets`; empty before the first run. */
-export async function recordedSecrets(): Promise<Record<string, string>> {
-  const self = new pulumi.StackReference("self", {
-    name: `${pulumi.getOrganization()}/${pulumi.getProject()}/${pulumi.getStack()}`,
-  });
-  const details = await self.getOutputDetails("secrets");
-  return (details.value ?? {}) as Record<string, string>;
-}
-
 /**
  * Names of the secrets that somebody else wrote since. The provider tells in a refresh that a secret has a newer date
  * than ours, but version 6.11 never updates it for that reason.

@@ -3,11 +3,15 @@ import { utils } from "ssh2";
 import { cidrSize, containsCidr, parseCidr } from "../config/cidr";
 import type { FleetConfig } from "../config/load";
 import type { FleetSettings } from "../config/schema";
+import { imageWorkflowModel } from "../imageWorkflow/workflow";
+import { routedPool } from "../githubOrg/runsOn";
 import { placeHosts } from "../runnerPool/placement";
 import { plannedServers, tokenServiceLocation } from "../pricing/plannedServers";
 import type { ApiOptions } from "./api";
 import {
+  type BranchFacts,
   type Facts,
+  type FileFacts,
   type Findings,
   type GitHubFacts,
   type HetznerFacts,
@@ -27,16 +31,23 @@ export interface Verdict {
   readonly warnings: readonly string[];
 }
 
+/** What the program itself knows beside settings and facts. */
+export interface Known {
+  /** Size of the user_data that the hosts of a pool would be created with, by name of the pool. */
+  readonly userDataBytes?: Readonly<Record<string, number>>;
+  /** Git's name of the workflow file that the last run gave a target, by key. */
+  readonly recordedBlobs?: Readonly<Record<string, string | undefined>>;
+}
+
 /**
  * Compares the settings with what the APIs say.
  * @param namespace prefix of the configuration keys: the project's name.
- * @param userDataBytes size of the user_data that the hosts of a pool would be created with, by name of the pool.
  */
 export function checkFleet(
   settings: FleetSettings,
   findings: Findings,
   namespace: string,
-  userDataBytes: Readonly<Record<string, number>> = {},
+  { userDataBytes = {}, recordedBlobs = {} }: Known = {},
 ): Verdict {
   const problems: string[] = [];
   const warnings: string[] = [];
@@ -46,9 +57,13 @@ export function checkFleet(
     warning: (key, sentence) => warnings.push(`${namespace}:${key}: ${sentence}.`),
   };
 
-  checkNetwork(settings, report);
-  checkKeyPair(settings, report);
+  const hasHosts = Object.keys(settings.pools).length > 0;
+  if (hasHosts) {
+    checkNetwork(settings, report);
+    checkKeyPair(settings, report);
+  }
   checkAccess(settings, report);
+  problems.push(...workflowProblems(settings, namespace));
   for (const [pool, bytes] of Object.entries(userDataBytes)) {
     if (bytes > MAX_USER_DATA_BYTES) {
       report.problem(
@@ -59,7 +74,9 @@ export function checkFleet(
     }
   }
 
-  if ("obstacle" in findings.hetzner) {
+  if (findings.hetzner === undefined) {
+    // Without own hosts nothing is asked of Hetzner.
+  } else if ("obstacle" in findings.hetzner) {
     problems.push(hetznerObstacle(findings.hetzner));
   } else {
     checkHetzner(settings, findings.hetzner, report);
@@ -68,7 +85,7 @@ export function checkFleet(
     problems.push(githubObstacle(findings.github));
   } else {
     problems.push(...checkTokens(settings, findings.github, namespace));
-    checkGitHub(settings, findings.github, report);
+    checkGitHub(settings, findings.github, report, recordedBlobs);
   }
   return { problems, warnings };
 }
@@ -79,17 +96,18 @@ export function checkFleet(
  */
 export async function preflight(
   config: FleetConfig,
-  options: ApiOptions & { readonly userDataBytes?: Readonly<Record<string, number>> } = {},
+  options: ApiOptions & Known = {},
 ): Promise<Facts> {
   const { hetzner, github } = await readFacts(config, options);
   const { problems, warnings } = checkFleet(
     config.settings,
     { hetzner, github },
     pulumi.getProject(),
-    options.userDataBytes,
+    options,
   );
   // An obstacle always is a problem; saying so here lets the compiler see that what is returned are facts.
-  if (problems.length > 0 || "obstacle" in hetzner || "obstacle" in github) {
+  const refused = hetzner !== undefined && "obstacle" in hetzner;
+  if (problems.length > 0 || refused || "obstacle" in github) {
     throw userError(problems.join("\n"));
   }
   await Promise.all(warnings.map((warning) => pulumi.log.warn(warning)));
@@ -159,13 +177,27 @@ function checkKeyPair({ ssh }: FleetSettings, { problem }: Report): void {
   }
 }
 
+/** Settings that no workflow can be made of; the branch is none of them. */
+function workflowProblems(settings: FleetSettings, namespace: string): string[] {
+  return Object.entries(settings.targets).flatMap(([target, one]) => {
+    try {
+      imageWorkflowModel({ project: "", stack: "", target }, one, settings.routing, "");
+      return [];
+    } catch (problem) {
+      return [`${namespace}:${(problem as Error).message}`];
+    }
+  });
+}
+
 /** What a target needs of the runner group and of the organization's secrets. */
-function checkAccess({ runnerGroup, secrets, targets }: FleetSettings, { problem }: Report): void {
+function checkAccess(settings: FleetSettings, { problem }: Report): void {
+  const { runnerGroup, secrets, targets } = settings;
+  const ownHosts = !routedPool(settings).external;
   const lacks = (list: readonly string[] | undefined, repository: string) =>
     list !== undefined && !list.some((one) => one.toLowerCase() === repository.toLowerCase());
   for (const [key, target] of Object.entries(targets)) {
     const repository = target.repository ?? key;
-    if (lacks(runnerGroup.repositories, repository)) {
+    if (ownHosts && target.strategy === "hybrid" && lacks(runnerGroup.repositories, repository)) {
       problem(
         "runnerGroup.repositories",
         `a list without ${quote(repository)}`,
@@ -289,7 +321,12 @@ function checkHetzner(settings: FleetSettings, facts: HetznerFacts, report: Repo
   }
 }
 
-function checkGitHub(settings: FleetSettings, facts: GitHubFacts, report: Report): void {
+function checkGitHub(
+  settings: FleetSettings,
+  facts: GitHubFacts,
+  report: Report,
+  recordedBlobs: NonNullable<Known["recordedBlobs"]>,
+): void {
   const { organization, repositories, targets } = facts;
   if (organization.kind === "absent") {
     report.problem(
@@ -330,6 +367,15 @@ function checkGitHub(settings: FleetSettings, facts: GitHubFacts, report: Report
     }
   }
 
+  if (facts.actionsEnabled === false && Object.keys(settings.targets).length > 0) {
+    report.problem(
+      "organization",
+      `${quote(settings.organization)}, which has GitHub Actions disabled for all repositories`,
+      "an organization that runs workflows",
+    );
+  }
+  checkCentral(settings, facts, report);
+  const routed = routedPool(settings);
   for (const [key, target] of Object.entries(settings.targets)) {
     const name = target.repository ?? key;
     const repository = repositories.get(name.toLowerCase());
@@ -337,25 +383,39 @@ function checkGitHub(settings: FleetSettings, facts: GitHubFacts, report: Report
     if (repository === undefined || repository === "absent" || found === undefined) continue;
     const fullName = `${settings.organization}/${name}`;
     if (!found.branchExists) {
-      if (target.branch === undefined) {
-        report.problem(
-          `targets.${key}`,
-          `${fullName}, which is empty`,
-          `a repository with a commit on its default branch ${found.branch}`,
-        );
-      } else {
-        report.problem(
-          `targets.${key}.branch`,
-          `no branch ${quote(target.branch)} in ${fullName}`,
-          `one that exists, such as the default branch ${repository.defaultBranch}`,
+      missingBranch(target.branch === undefined ? `targets.${key}` : `targets.${key}.branch`, {
+        fullName,
+        configured: target.branch,
+        defaultBranch: repository.defaultBranch,
+      });
+    }
+    foreignFile(`targets.${key}.path`, target.path, fullName, found, "or choose another path");
+    if (target.delivery === "commit") {
+      refusedCommit(
+        `targets.${key}.delivery`,
+        `"commit" to ${fullName}`,
+        found,
+        "pullRequest, which proposes the workflow for people to merge",
+      );
+      const recorded = recordedBlobs[key];
+      if (recorded !== undefined && found.workflowFile === "ours" && found.blob !== recorded) {
+        report.warning(
+          `targets.${key}.path`,
+          `somebody changed ${target.path} in ${fullName} since the last run; \`pulumi up --refresh\` shows the difference and writes the file anew, a run without it leaves the file or, when it has to change, ends with GitHub's answer 409`,
         );
       }
-    }
-    if (found.workflowFile === "foreign") {
+    } else if (target.onDestroy === "remove") {
       report.problem(
-        `targets.${key}.path`,
-        `${target.path} in ${fullName}, which this program did not write`,
-        "a path that is free: delete or rename that file, or choose another path",
+        `targets.${key}.onDestroy`,
+        '"remove" with delivery pullRequest',
+        "keep, since a file that people have merged is theirs to remove",
+      );
+    }
+    if (found.actionsEnabled === false) {
+      report.problem(
+        `targets.${key}`,
+        `${fullName}, which has GitHub Actions disabled`,
+        "a repository that runs workflows",
       );
     }
     if (repository.writable === false && !repository.archived) {
@@ -365,17 +425,20 @@ function checkGitHub(settings: FleetSettings, facts: GitHubFacts, report: Report
         "a repository that it may write to",
       );
     }
-    if (!repository.private) {
+    if (target.strategy === "hybrid" && !repository.private) {
       report.warning(
         `targets.${key}`,
-        `${fullName} is public, so its arm64 jobs stay on hosted runners: the runner group takes none from repositories where anybody's pull request could bring its own code to a host`,
+        routed.external
+          ? `${fullName} is public, so its arm64 jobs stay on hosted runners: the variable ${settings.routing.variable} is not given to repositories where anybody's pull request could bring its own code to a runner of yours`
+          : `${fullName} is public, so its arm64 jobs stay on hosted runners: the runner group takes none from repositories where anybody's pull request could bring its own code to a host`,
       );
     }
     if (organization.plan === "free" && repository.private) {
-      if (settings.routing.level === "organization") {
-        report.warning(
+      if (target.strategy === "hybrid" && settings.routing.level === "organization") {
+        report.problem(
           "routing.level",
-          `on GitHub's Free plan variables of the organization do not reach the private repository ${fullName}, so its arm64 jobs stay on hosted runners; the level repository does reach it`,
+          `"organization", whose variables on GitHub's Free plan do not reach the private repository ${fullName}`,
+          '"repository", which makes the variable in each repository',
         );
       }
       if (target.registry !== undefined) {
@@ -386,6 +449,107 @@ function checkGitHub(settings: FleetSettings, facts: GitHubFacts, report: Report
       }
     }
   }
+
+  function checkCentral(settings: FleetSettings, facts: GitHubFacts, report: Report): void {
+    const { central } = facts;
+    if (central === undefined) return;
+    const { name, repository } = central;
+    const configured = settings.reusableWorkflows.branch;
+    const key = "reusableWorkflows.repository";
+    const fullName = `${settings.organization}/${name}`;
+    if (!central.branchExists) {
+      missingBranch(configured === undefined ? key : "reusableWorkflows.branch", {
+        fullName,
+        configured,
+        defaultBranch: repository.defaultBranch,
+      });
+    }
+    for (const [path, file] of central.files) {
+      foreignFile(key, path, fullName, file, "or choose another repository");
+    }
+    refusedCommit(
+      key,
+      fullName,
+      central,
+      "a branch that takes commits, such as one named in reusableWorkflows.branch",
+    );
+    if (repository.writable === false && !repository.archived) {
+      report.problem(
+        key,
+        `${fullName}, which the owner of the token may only read`,
+        "a repository that it may write to",
+      );
+    }
+    if (!repository.private) return;
+    for (const [target, { emit, repository: own = target }] of Object.entries(settings.targets)) {
+      const caller = repositories.get(own.toLowerCase());
+      if (emit !== "reusable" || caller === undefined || caller === "absent" || caller.private) {
+        continue;
+      }
+      report.problem(
+        `targets.${target}.emit`,
+        `"reusable" for the public repository ${settings.organization}/${own}, which cannot call workflows of the private ${fullName}`,
+        "inline, or a public repository in reusableWorkflows.repository",
+      );
+    }
+  }
+
+  function missingBranch(
+    key: string,
+    at: {
+      readonly fullName: string;
+      readonly configured: string | undefined;
+      readonly defaultBranch: string;
+    },
+  ): void {
+    if (at.configured === undefined) {
+      report.problem(
+        key,
+        `${at.fullName}, which is empty`,
+        `a repository with a commit on its default branch ${at.defaultBranch}`,
+      );
+    } else {
+      report.problem(
+        key,
+        `no branch ${quote(at.configured)} in ${at.fullName}`,
+        `one that exists, such as the default branch ${at.defaultBranch}`,
+      );
+    }
+  }
+
+  function foreignFile(
+    key: string,
+    path: string,
+    fullName: string,
+    { workflowFile }: FileFacts,
+    otherwise: string,
+  ): void {
+    if (workflowFile !== "foreign") return;
+    report.problem(
+      key,
+      `${path} in ${fullName}, which this program did not write`,
+      `a path that is free: delete or rename that file, ${otherwise}`,
+    );
+  }
+
+  /** Only the API knows in the end; where it does not tell before, a warning has to do. */
+  function refusedCommit(
+    key: string,
+    what: string,
+    { branch, protection }: BranchFacts,
+    wayOut: string,
+  ): void {
+    if (protection === undefined) return;
+    const { rule, certain } = protection;
+    if (certain) {
+      report.problem(key, `${what}, whose branch ${branch} ${rule}`, wayOut);
+    } else {
+      report.warning(
+        key,
+        `found ${what}, whose branch ${branch} ${rule}; if it takes no commit, use ${wayOut}`,
+      );
+    }
+  }
 }
 
 const PROVIDER_TOKEN = "github:token (or GITHUB_TOKEN)";
@@ -393,15 +557,23 @@ const PROVIDER_TOKEN = "github:token (or GITHUB_TOKEN)";
 /** Scopes of a classic token and what each is for. */
 function checkTokens(settings: FleetSettings, facts: GitHubFacts, namespace: string): string[] {
   const hasTargets = Object.keys(settings.targets).length > 0;
+  const hasHosts = Object.keys(settings.pools).length > 0;
+  const ofOrganization =
+    hasHosts ||
+    Object.keys(settings.secrets).length > 0 ||
+    settings.routing.level === "organization";
   const needs: Record<string, string> = {
-    "admin:org": "the runner group, organization secrets and variables",
+    ...(ofOrganization && {
+      "admin:org": "the runner group, organization secrets and variables",
+    }),
     ...(hasTargets && {
       repo: "the files of target repositories",
       workflow: "workflow files in target repositories",
     }),
   };
   const problems = tokenProblems(PROVIDER_TOKEN, facts.token, needs);
-  if (facts.serviceToken === facts.token) return problems;
+  // Without own hosts there is no token service to use the other one.
+  if (!hasHosts || facts.serviceToken === facts.token) return problems;
   const key = `${namespace}:githubAuth.token`;
   if ("obstacle" in facts.serviceToken)
     return [...problems, tokenObstacle(key, facts.serviceToken)];
@@ -427,7 +599,7 @@ function checkTokens(settings: FleetSettings, facts: GitHubFacts, namespace: str
       );
       return [`${where}: found a token with ${found}, expected ${wanted} as well.`];
     }
-    if (token.managesRunners || facts.organization.kind !== "organization") return [];
+    if (!hasHosts || token.managesRunners || facts.organization.kind !== "organization") return [];
     return [
       `${where}: found a token that may not manage the runners of ${settings.organization}, expected one of an owner ` +
         `of the organization, or one with its permission "Self-hosted runners: write".`,

@@ -2,18 +2,21 @@ import { z } from "zod";
 import type { ApiAccess, FleetConfig } from "../config/load";
 import type { FleetSettings, TargetSettings } from "../config/schema";
 import { stackLabels } from "../host/labels";
+import { centralPaths } from "../imageWorkflow/emission";
+import { type Proposal, proposalBranch } from "../imageWorkflow/proposal";
 import { isOurs } from "../imageWorkflow/workflow";
 import { Api, ApiError, type ApiOptions } from "./api";
 
 /** What the two APIs say before the first resource is registered. */
 export interface Facts {
-  readonly hetzner: HetznerFacts;
+  /** Undefined without a pool of own hosts: then nothing is asked there. */
+  readonly hetzner: HetznerFacts | undefined;
   readonly github: GitHubFacts;
 }
 
 /** Facts, or for either side what stood in the way of reading them. */
 export interface Findings {
-  readonly hetzner: HetznerFacts | Obstacle;
+  readonly hetzner: HetznerFacts | Obstacle | undefined;
   readonly github: GitHubFacts | Obstacle;
 }
 
@@ -96,6 +99,10 @@ export interface GitHubFacts {
   readonly repositories: ReadonlyMap<string, Repository | "absent">;
   /** By key in `targets`; absent when the repository is. */
   readonly targets: ReadonlyMap<string, TargetFacts>;
+  /** Where reusable workflows go; undefined when no target calls one, or the repository is absent. */
+  readonly central: CentralFacts | undefined;
+  /** Whether the organization lets any repository run Actions; undefined where the token may not ask. */
+  readonly actionsEnabled: boolean | undefined;
 }
 
 export interface TokenFacts {
@@ -114,14 +121,46 @@ export interface Repository {
   readonly defaultBranch: string;
   /** Whether the token may write; undefined where GitHub does not say. */
   readonly writable: boolean | undefined;
+  /** Whether the token is one of an administrator, whom classic protection may let pass. */
+  readonly administered: boolean;
 }
 
-export interface TargetFacts {
+/** A branch that files are delivered to. */
+export interface BranchFacts {
   /** The branch of the settings, else the repository's default branch. */
   readonly branch: string;
   readonly branchExists: boolean;
-  /** What is at the target's path: nothing, a workflow that this program wrote, or something else. */
+  /** What keeps a commit from being put straight on it, if anything does. */
+  readonly protection: Protection | undefined;
+}
+
+export interface Protection {
+  /** Such as `requires status checks`, the end of a sentence about the branch. */
+  readonly rule: string;
+  /** False where GitHub does not tell whether this token is let through. */
+  readonly certain: boolean;
+}
+
+/** A workflow file: nothing, one that this program wrote, or something else. */
+export interface FileFacts {
   readonly workflowFile: "absent" | "ours" | "foreign";
+  /** Git's name of its content; undefined when it is absent. */
+  readonly blob: string | undefined;
+}
+
+export interface TargetFacts extends BranchFacts, FileFacts {
+  /** Pull requests that the stack has made for the file; none are asked for with delivery by commit. */
+  readonly proposals: readonly Proposal[];
+  /** Whether the repository runs Actions; undefined where the token may not ask. */
+  readonly actionsEnabled: boolean | undefined;
+}
+
+export interface CentralFacts extends BranchFacts {
+  /** Name in the organization, as configured. */
+  readonly name: string;
+  readonly repository: Repository;
+  /** By path. */
+  readonly files: ReadonlyMap<string, FileFacts>;
 }
 
 /**
@@ -130,8 +169,10 @@ export interface TargetFacts {
  */
 export async function readFacts(config: FleetConfig, options: ApiOptions = {}): Promise<Findings> {
   const [hetzner, github] = await Promise.all([
-    orObstacle(() => readHetzner(config.hcloud, config.prefix, options)),
-    orObstacle(() => readGitHub(config.settings, config.github, options)),
+    Object.keys(config.settings.pools).length === 0
+      ? undefined
+      : orObstacle(() => readHetzner(config.hcloud, config.prefix, options)),
+    orObstacle(() => readGitHub(config.settings, config.prefix, config.github, options)),
   ]);
   return { hetzner, github };
 }
@@ -292,16 +333,21 @@ const repositoryAnswer = z.object({
   private: z.boolean(),
   archived: z.boolean(),
   default_branch: z.string(),
-  permissions: z.object({ push: z.boolean().optional() }).optional(),
+  permissions: z.object({ push: z.boolean().optional(), admin: z.boolean().optional() }).optional(),
 });
 /** A folder answers with a list, a large file without its content. */
 const contentsAnswer = z.union([
-  z.object({ content: z.string().optional(), encoding: z.string().optional() }),
+  z.object({
+    content: z.string().optional(),
+    encoding: z.string().optional(),
+    sha: z.string().optional(),
+  }),
   z.array(z.unknown()),
 ]);
 
 async function readGitHub(
   settings: FleetSettings,
+  stack: string,
   access: ApiAccess,
   options: ApiOptions,
 ): Promise<GitHubFacts> {
@@ -325,16 +371,23 @@ async function readGitHub(
           const { token } = await readRights(connect(usableToken(ofService)), organization);
           return token;
         });
-  const [kind, { token, runnerGroups }, ofServiceToken, secretsUpdatedAt, repositories] =
-    await Promise.all([
-      readOrganization(api, organization),
-      rights,
-      serviceToken,
-      Object.keys(settings.secrets).length === 0
-        ? new Map<string, string>()
-        : readSecrets(api, organization),
-      readRepositories(api, settings),
-    ]);
+  const [
+    kind,
+    { token, runnerGroups },
+    ofServiceToken,
+    secretsUpdatedAt,
+    repositories,
+    actionsEnabled,
+  ] = await Promise.all([
+    readOrganization(api, organization),
+    rights,
+    serviceToken,
+    Object.keys(settings.secrets).length === 0
+      ? new Map<string, string>()
+      : readSecrets(api, organization),
+    readRepositories(api, settings, stack),
+    readActionsOfOrganization(api, organization),
+  ]);
   const groupName = settings.runnerGroup.name.toLowerCase();
   return {
     organization: kind,
@@ -342,6 +395,7 @@ async function readGitHub(
     serviceToken: ofServiceToken,
     runnerGroupExists: runnerGroups.some((name) => name.toLowerCase() === groupName),
     secretsUpdatedAt,
+    actionsEnabled,
     ...repositories,
   };
 }
@@ -402,7 +456,8 @@ async function readRights(
 async function readRepositories(
   api: Api,
   settings: FleetSettings,
-): Promise<Pick<GitHubFacts, "repositories" | "targets">> {
+  stack: string,
+): Promise<Pick<GitHubFacts, "repositories" | "targets" | "central">> {
   const owner = encodeURIComponent(settings.organization);
   const reads = new Map<string, Promise<Repository | "absent">>();
   for (const { name } of namedRepositories(settings)) {
@@ -414,13 +469,28 @@ async function readRepositories(
     const repository = await reads.get(name.toLowerCase());
     return repository === undefined || repository === "absent"
       ? undefined
-      : ([key, await readTarget(api, `/repos/${owner}/${name}`, target, repository)] as const);
+      : ([key, await readTarget(api, owner, name, stack, target, repository)] as const);
   });
-  const [repositories, ofTargets] = await Promise.all([
+  const readCentral = async (): Promise<CentralFacts | undefined> => {
+    const { repository: name, branch } = settings.reusableWorkflows;
+    const paths = centralPaths(settings);
+    if (name === undefined || paths.length === 0) return undefined;
+    const repository = await reads.get(name.toLowerCase());
+    if (repository === undefined || repository === "absent") return undefined;
+    const path = `/repos/${owner}/${name}`;
+    const facts = await readBranch(api, path, branch, repository);
+    const files = paths.map(
+      async (file) => [file, await readFile(api, path, file, facts.branch)] as const,
+    );
+    return { name, repository, ...facts, files: new Map(await Promise.all(files)) };
+  };
+  const [repositories, ofTargets, central] = await Promise.all([
     Promise.all([...reads].map(async ([name, read]) => [name, await read] as const)),
     Promise.all(targets),
+    readCentral(),
   ]);
   return {
+    central,
     repositories: new Map(repositories),
     targets: new Map(ofTargets.filter((one) => one !== undefined)),
   };
@@ -435,6 +505,9 @@ export function namedRepositories(
       key: repository === undefined ? `targets.${key}` : `targets.${key}.repository`,
       name: repository ?? key,
     })),
+    ...(settings.reusableWorkflows.repository === undefined
+      ? []
+      : [{ key: "reusableWorkflows.repository", name: settings.reusableWorkflows.repository }]),
     ...(settings.runnerGroup.repositories ?? []).map((name) => ({
       key: "runnerGroup.repositories",
       name,
@@ -455,32 +528,193 @@ async function readRepository(api: Api, path: string): Promise<Repository | "abs
     archived: answer.archived,
     defaultBranch: answer.default_branch,
     writable: answer.permissions?.push,
+    administered: answer.permissions?.admin ?? false,
   };
 }
 
 async function readTarget(
   api: Api,
-  repositoryPath: string,
+  owner: string,
+  name: string,
+  stack: string,
   target: TargetSettings,
   repository: Repository,
 ): Promise<TargetFacts> {
+  const root = `/repos/${owner}/${name}`;
   const branch = target.branch ?? repository.defaultBranch;
-  const ref = encodeURIComponent(branch);
-  const file = target.path.split("/").map(encodeURIComponent).join("/");
-  const [found, contents] = await Promise.all([
-    api.get(`${repositoryPath}/branches/${ref}`, z.unknown()),
-    api.get(`${repositoryPath}/contents/${file}?ref=${ref}`, contentsAnswer),
+  const [branchFacts, file, proposals, actionsEnabled] = await Promise.all([
+    readBranch(api, root, target.branch, repository),
+    readFile(api, root, target.path, branch),
+    target.delivery === "commit"
+      ? []
+      : readProposals(api, root, owner, proposalBranch(stack, target.path), branch, target.path),
+    readActions(api, root),
   ]);
-  return { branch, branchExists: found !== undefined, workflowFile: ownerOf(contents) };
+  return { ...branchFacts, ...file, proposals, actionsEnabled };
 }
 
-function ownerOf(
-  contents: z.output<typeof contentsAnswer> | undefined,
-): TargetFacts["workflowFile"] {
-  if (contents === undefined) return "absent";
-  if (Array.isArray(contents) || contents.encoding !== "base64") return "foreign";
+async function readFile(api: Api, root: string, path: string, ref: string): Promise<FileFacts> {
+  const file = path.split("/").map(encodeURIComponent).join("/");
+  const contents = await api.get(
+    `${root}/contents/${file}?ref=${encodeURIComponent(ref)}`,
+    contentsAnswer,
+  );
+  if (contents === undefined) return { workflowFile: "absent", blob: undefined };
+  if (Array.isArray(contents)) return { workflowFile: "foreign", blob: undefined };
   const text = Buffer.from(contents.content ?? "", "base64").toString("utf8");
-  return isOurs(text) ? "ours" : "foreign";
+  const ours = contents.encoding === "base64" && isOurs(text);
+  return { workflowFile: ours ? "ours" : "foreign", blob: contents.sha };
+}
+
+const pullsAnswer = z.array(
+  z.object({
+    number: z.int(),
+    state: z.enum(["open", "closed"]),
+    merged_at: z.string().nullable(),
+    head: z.object({ sha: z.string() }),
+  }),
+);
+
+/** The newest hundred: more are older than any that matters. */
+async function readProposals(
+  api: Api,
+  root: string,
+  owner: string,
+  head: string,
+  base: string,
+  path: string,
+): Promise<Proposal[]> {
+  const query = new URLSearchParams({ head: `${owner}:${head}`, base, state: "all" });
+  const pulls = await api.get(`${root}/pulls?${query.toString()}&per_page=100`, pullsAnswer);
+  return Promise.all(
+    (pulls ?? []).map(async ({ number, state, merged_at, head: { sha } }): Promise<Proposal> => {
+      if (state === "open") return { number, state, blob: undefined };
+      if (merged_at !== null) return { number, state: "merged", blob: undefined };
+      return { number, state, blob: (await readFile(api, root, path, sha)).blob };
+    }),
+  );
+}
+
+const actionsAnswer = z.object({ enabled: z.boolean() });
+const organizationActionsAnswer = z.object({ enabled_repositories: z.string() });
+
+/** Only administrators may ask. */
+async function readActions(api: Api, root: string): Promise<boolean | undefined> {
+  const path = `${root}/actions/permissions`;
+  const answer = await api.ask(path, [200, 403, 404]);
+  return answer.status === 200 ? api.parse(path, answer, actionsAnswer).enabled : undefined;
+}
+
+async function readActionsOfOrganization(
+  api: Api,
+  organization: string,
+): Promise<boolean | undefined> {
+  const path = `/orgs/${organization}/actions/permissions`;
+  const answer = await api.ask(path, [200, 403, 404]);
+  if (answer.status !== 200) return undefined;
+  return api.parse(path, answer, organizationActionsAnswer).enabled_repositories !== "none";
+}
+
+/** Branches that a ruleset protects say so here too, without classic protection being enabled. */
+const branchAnswer = z.object({
+  protected: z.boolean().optional(),
+  protection: z
+    .object({
+      enabled: z.boolean().optional(),
+      required_status_checks: z.object({ enforcement_level: z.string().optional() }).optional(),
+    })
+    .optional(),
+});
+
+async function readBranch(
+  api: Api,
+  root: string,
+  configured: string | undefined,
+  repository: Repository,
+): Promise<BranchFacts> {
+  const branch = configured ?? repository.defaultBranch;
+  const path = `${root}/branches/${encodeURIComponent(branch)}`;
+  const found = await api.get(path, branchAnswer);
+  let protection: Protection | undefined;
+  if (found?.protected === true) {
+    protection =
+      found.protection?.enabled === true
+        ? await readProtection(api, path, found, repository)
+        : await readRules(api, root, branch);
+  }
+  return { branch, branchExists: found !== undefined, protection };
+}
+
+const protectionAnswer = z.object({
+  required_status_checks: z.unknown().optional(),
+  required_pull_request_reviews: z
+    .object({
+      bypass_pull_request_allowances: z.record(z.string(), z.array(z.unknown())).optional(),
+    })
+    .optional(),
+  restrictions: z.unknown().optional(),
+  enforce_admins: z.object({ enabled: z.boolean() }).optional(),
+});
+
+/** Classic protection. Only administrators may read it. */
+async function readProtection(
+  api: Api,
+  branchPath: string,
+  branch: z.output<typeof branchAnswer>,
+  repository: Repository,
+): Promise<Protection | undefined> {
+  const path = `${branchPath}/protection`;
+  const answer = await api.ask(path, [200, 403, 404]);
+  if (answer.status !== 200) {
+    const checks = branch.protection?.required_status_checks?.enforcement_level ?? "off";
+    return checks === "off"
+      ? { rule: "is protected by rules that the token may not read", certain: false }
+      : { rule: "requires status checks", certain: true };
+  }
+  const rules = api.parse(path, answer, protectionAnswer);
+  if (repository.administered && rules.enforce_admins?.enabled !== true) return undefined;
+  const reviews = rules.required_pull_request_reviews;
+  if (rules.required_status_checks != null)
+    return { rule: "requires status checks", certain: true };
+  if (reviews !== undefined) {
+    const exempt = Object.values(reviews.bypass_pull_request_allowances ?? {}).flat();
+    return { rule: "requires pull requests", certain: exempt.length === 0 };
+  }
+  return rules.restrictions == null
+    ? undefined
+    : { rule: "restricts who may push", certain: false };
+}
+
+const rulesAnswer = z.array(z.object({ type: z.string(), ruleset_id: z.int() }));
+const rulesetAnswer = z.object({ current_user_can_bypass: z.string().optional() });
+/** Rules that refuse a commit made by the API, in words. */
+const REFUSING_RULES: Readonly<Record<string, string>> = {
+  pull_request: "requires pull requests",
+  required_status_checks: "requires status checks",
+  update: "restricts who may push",
+  merge_queue: "requires the merge queue",
+  required_deployments: "requires deployments",
+  workflows: "requires workflows to pass",
+};
+
+/** Rulesets, of the repository and of those above it. */
+async function readRules(api: Api, root: string, branch: string): Promise<Protection | undefined> {
+  const rules = await api.get(
+    `${root}/rules/branches/${encodeURIComponent(branch)}?per_page=100`,
+    rulesAnswer,
+  );
+  for (const { type, ruleset_id } of rules ?? []) {
+    const rule = REFUSING_RULES[type];
+    if (rule === undefined) continue;
+    const path = `${root}/rulesets/${ruleset_id}?includes_parents=true`;
+    const answer = await api.ask(path, [200, 403, 404]);
+    const bypass =
+      answer.status === 200
+        ? api.parse(path, answer, rulesetAnswer).current_user_can_bypass
+        : undefined;
+    if (bypass !== "always") return { rule, certain: bypass !== undefined };
+  }
+  return undefined;
 }
 
 /** Ends a read with the obstacle that its settings are. */

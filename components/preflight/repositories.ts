@@ -7,8 +7,8 @@ export interface RepositorySelection {
   /** Ids of the repositories that see each secret. */
   readonly secrets: Readonly<Record<string, readonly number[]>>;
   /**
-   * Ids by name of the repositories whose workflows are routed to the fleet: not the public ones, whose jobs the runner
-   * group refuses, since anybody's pull request could bring its own.
+   * Ids by name of the repositories whose workflows are routed to a pool, as those with the strategy hybrid are: not the
+   * public ones, whose jobs the runner group refuses, since anybody's pull request could bring its own.
    */
   readonly routed: Readonly<Record<string, number>>;
 }
@@ -28,6 +28,9 @@ export function selectRepositories(
   const idOf = (name: string): number => find(name).id;
   const ids = (names: readonly string[]) =>
     [...new Set(names.map(idOf))].sort((one, other) => one - other);
+  const ofHybridTargets = Object.entries(settings.targets)
+    .filter(([, { strategy }]) => strategy === "hybrid")
+    .map(([key, one]) => one.repository ?? key);
   const ofTargets = Object.entries(settings.targets).map(([key, one]) => one.repository ?? key);
   return {
     runnerGroup: ids(settings.runnerGroup.repositories ?? ofTargets),
@@ -40,7 +43,7 @@ export function selectRepositories(
     routed: Object.fromEntries(
       [
         ...new Map(
-          ofTargets.filter((name) => find(name).private).map((name) => [idOf(name), name]),
+          ofHybridTargets.filter((name) => find(name).private).map((name) => [idOf(name), name]),
         ),
       ].map(([id, name]) => [name, id]),
     ),

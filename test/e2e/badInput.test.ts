@@ -91,7 +91,6 @@ const CASES: readonly Case[] = [
         location: "fsn1",
         count: 1,
         labels: ["docker"],
-        dockerSocket: true,
       },
     },
     says: 'runner-fleet:pools.Arm_64: found the name "Arm_64", expected a name of 1 to 32 lower-case letters, digits and inner hyphens that starts with a letter, since servers are named after it.',

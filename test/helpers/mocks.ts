@@ -98,6 +98,8 @@ export async function deploy(
     options.project ?? "runner-fleet",
     options.stack ?? "dev",
     options.preview ?? false,
+    // As of backends that know no organizations.
+    "organization",
   );
   pulumi.runtime.setAllConfig({ ...options.config });
   recordRequests(recorded);

@@ -10,12 +10,12 @@ const EPOCH = "random:index/randomId:RandomId";
 const SECRET = "github:index/actionsOrganizationSecret:ActionsOrganizationSecret";
 const GROUP = "github:index/actionsRunnerGroup:ActionsRunnerGroup";
 const CLEANUP = "command:local:Command";
-const ARGS: GithubOrgArgs = {
+const ARGS = {
   organization: "acme",
   runnerGroup: { name: "arm64", exists: true, repositoryIds: [4, 30] },
   secrets: { REGISTRY_PASSWORD: { value: VALUE, repositoryIds: [30], rewritten: false } },
   api: { baseUrl: "https://api.github.com", token: API_TOKEN },
-};
+} satisfies GithubOrgArgs;
 
 async function deployOrg(change: Partial<GithubOrgArgs> = {}) {
   let org: GithubOrg | undefined;
@@ -119,6 +119,7 @@ describe("GithubOrg", () => {
           },
         },
     });
+    assert.ok(org.runnerGroup !== undefined);
     assert.equal(await valueOf(org.runnerGroup.id), id[0]);
     assert.equal(await valueOf(org.runnerGroup.name), "arm64");
     assert.deepEqual(await valueOf(org.secretsWrittenAt), {
@@ -138,6 +139,14 @@ describe("GithubOrg", () => {
     ]);
   });
 
+  it("has secrets only where no own host registers", async () => {
+    const { org, resources } = await deployOrg({ runnerGroup: undefined });
+    assert.equal(org.runnerGroup, undefined);
+    const types = resources.map(({ type }) => type);
+    assert.ok(types.includes(SECRET));
+    assert.ok(!types.includes(GROUP) && !types.includes(CLEANUP));
+  });
+
   it("draws the group anew when GitHub has none", async () => {
     const { resources } = await deployOrg({ runnerGroup: { ...ARGS.runnerGroup, exists: false } });
     assert.deepEqual(ignored(resources), { runners: [], "secret-REGISTRY_PASSWORD": ["keepers"] });
@@ -145,7 +154,7 @@ describe("GithubOrg", () => {
 
   it("draws a secret anew when somebody else wrote it", async () => {
     const { resources } = await deployOrg({
-      secrets: { REGISTRY_PASSWORD: { ...ARGS.secrets.REGISTRY_PASSWORD!, rewritten: true } },
+      secrets: { REGISTRY_PASSWORD: { ...ARGS.secrets.REGISTRY_PASSWORD, rewritten: true } },
     });
     assert.deepEqual(ignored(resources), { runners: ["keepers"], "secret-REGISTRY_PASSWORD": [] });
   });

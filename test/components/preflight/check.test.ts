@@ -1,23 +1,27 @@
 import assert from "node:assert/strict";
 import { utils } from "ssh2";
-import { checkFleet } from "../../../components/preflight/check";
+import { checkFleet, type Known } from "../../../components/preflight/check";
 import type {
+  CentralFacts,
   Findings,
   GitHubFacts,
   HetznerFacts,
   LivingServer,
   Obstacle,
+  Repository,
+  TargetFacts,
 } from "../../../components/preflight/facts";
 import { keyPair, type rawSettings, settingsWith } from "../config/settings";
-import { facts, githubFacts, hetznerFacts, READ_AT, repository, serverType } from "./facts";
+import { facts, githubFacts, hetznerFacts, READ_AT, repository, serverType, target } from "./facts";
 
 type Raw = ReturnType<typeof rawSettings> & Record<string, unknown>;
 
 interface Case {
   readonly settings?: (raw: Raw) => void;
-  readonly hetzner?: HetznerFacts | Obstacle;
+  /** null: nothing was asked. */
+  readonly hetzner?: HetznerFacts | Obstacle | null;
   readonly github?: GitHubFacts | Obstacle;
-  readonly userDataBytes?: Readonly<Record<string, number>>;
+  readonly known?: Known;
   readonly problems?: readonly string[];
   readonly warnings?: readonly string[];
 }
@@ -52,15 +56,51 @@ const pool = "fleet:pools.arm64";
 const ARM = "expected an arm server type: cax11 or cax21.";
 const before = new Date(READ_AT.getTime() - 1000);
 const later = new Date("2026-12-31T00:00:00Z");
-const target = { branch: "master", branchExists: true, workflowFile: "absent" } as const;
 const PROVIDER = "github:token (or GITHUB_TOKEN)";
 const NO_ADMIN =
   'expected one of an owner of the organization, or one with its permission "Self-hosted runners: write".';
 
+function externalOnly(raw: Raw): void {
+  raw.pools = {};
+  raw.externalPools = { kubernetes: { scaleSet: "arc" } };
+}
+
+function reusable(raw: Raw): void {
+  set("targets.webppt.emit", "reusable")(raw);
+  set("reusableWorkflows.repository", "central")(raw);
+}
+
+function withTarget(change: Partial<TargetFacts>): GitHubFacts {
+  return githubFacts({ targets: new Map([["webppt", target(change)]]) });
+}
+
+function withCentral(
+  change: Partial<CentralFacts> = {},
+  ofRepository: Partial<Repository> = {},
+  ofCaller: Partial<Repository> = {},
+): GitHubFacts {
+  const central = repository("central", ofRepository);
+  return githubFacts({
+    repositories: new Map([
+      ["webppt", repository("webppt", ofCaller)],
+      ["central", central],
+    ]),
+    central: {
+      name: "central",
+      repository: central,
+      branch: "master",
+      branchExists: true,
+      protection: undefined,
+      files: new Map(),
+      ...change,
+    },
+  });
+}
+
 const cases: Record<string, Case> = {
   "a fleet without problems": {},
   "a workflow file of its own": {
-    github: githubFacts({ targets: new Map([["webppt", { ...target, workflowFile: "ours" }]]) }),
+    github: githubFacts({ targets: new Map([["webppt", target({ workflowFile: "ours" })]]) }),
   },
 
   // Server types and locations
@@ -287,12 +327,12 @@ const cases: Record<string, Case> = {
     ],
   },
   "user_data over the limit": {
-    userDataBytes: { arm64: 32_769 },
+    known: { userDataBytes: { arm64: 32_769 } },
     problems: [
       `${pool}.cloudInit: found user_data of 32769 bytes, expected at most 32768, which is Hetzner's limit.`,
     ],
   },
-  "user_data at the limit": { userDataBytes: { arm64: 32_768 } },
+  "user_data at the limit": { known: { userDataBytes: { arm64: 32_768 } } },
 
   // Access to Hetzner
   "no Hetzner token": {
@@ -457,20 +497,20 @@ const cases: Record<string, Case> = {
   "a branch that does not exist": {
     settings: set("targets.webppt.branch", "main"),
     github: githubFacts({
-      targets: new Map([["webppt", { ...target, branch: "main", branchExists: false }]]),
+      targets: new Map([["webppt", target({ branch: "main", branchExists: false })]]),
     }),
     problems: [
       'fleet:targets.webppt.branch: found no branch "main" in acme/webppt, expected one that exists, such as the default branch master.',
     ],
   },
   "an empty repository": {
-    github: githubFacts({ targets: new Map([["webppt", { ...target, branchExists: false }]]) }),
+    github: githubFacts({ targets: new Map([["webppt", target({ branchExists: false })]]) }),
     problems: [
       "fleet:targets.webppt: found acme/webppt, which is empty, expected a repository with a commit on its default branch master.",
     ],
   },
   "a workflow that someone else wrote": {
-    github: githubFacts({ targets: new Map([["webppt", { ...target, workflowFile: "foreign" }]]) }),
+    github: githubFacts({ targets: new Map([["webppt", target({ workflowFile: "foreign" })]]) }),
     problems: [
       "fleet:targets.webppt.path: found .github/workflows/image.yml in acme/webppt, which this program did not write, expected a path that is free: delete or rename that file, or choose another path.",
     ],
@@ -511,8 +551,10 @@ const cases: Record<string, Case> = {
       organization: { kind: "organization", plan: "free" },
       repositories: new Map([["webppt", repository("webppt", { private: true })]]),
     }),
+    problems: [
+      'fleet:routing.level: found "organization", whose variables on GitHub\'s Free plan do not reach the private repository acme/webppt, expected "repository", which makes the variable in each repository.',
+    ],
     warnings: [
-      "fleet:routing.level: on GitHub's Free plan variables of the organization do not reach the private repository acme/webppt, so its arm64 jobs stay on hosted runners; the level repository does reach it.",
       "fleet:targets.webppt.registry.passwordSecret: on GitHub's Free plan secrets of the organization do not reach the private repository acme/webppt; it needs a secret of its own.",
     ],
   },
@@ -525,6 +567,190 @@ const cases: Record<string, Case> = {
       "fleet:targets.webppt: acme/webppt is public, so its arm64 jobs stay on hosted runners: the runner group takes none from repositories where anybody's pull request could bring its own code to a host.",
     ],
   },
+  "a public repository that no pool builds for": {
+    settings: set("targets.webppt.strategy", "hosted-arm"),
+    github: githubFacts({
+      organization: { kind: "organization", plan: "free" },
+      repositories: new Map([["webppt", repository("webppt", { private: false })]]),
+    }),
+  },
+  "a public repository with runners of others": {
+    settings: externalOnly,
+    hetzner: null,
+    github: githubFacts({
+      repositories: new Map([["webppt", repository("webppt", { private: false })]]),
+    }),
+    warnings: [
+      "fleet:targets.webppt: acme/webppt is public, so its arm64 jobs stay on hosted runners: the variable ARM64_RUNS_ON is not given to repositories where anybody's pull request could bring its own code to a runner of yours.",
+    ],
+  },
+
+  // Without own hosts
+  "nothing of Hetzner, of SSH keys and of the token service without own hosts": {
+    settings: (raw) => {
+      externalOnly(raw);
+      raw.ssh = { ...raw.ssh, privateKey: keyPair().privateKey };
+      raw.network = { subnet: "10.1.0.0/24" };
+      raw.runnerGroup = { repositories: ["other"] };
+    },
+    hetzner: null,
+    github: githubFacts({
+      token: { scopes: ["admin:org", "repo", "workflow"], managesRunners: false },
+      serviceToken: { obstacle: "tokenRefused" },
+      repositories: new Map([
+        ["webppt", repository("webppt")],
+        ["other", repository("other")],
+      ]),
+    }),
+  },
+  "a token without admin:org where only repositories have variables": {
+    settings: (raw) => {
+      externalOnly(raw);
+      raw.routing = { level: "repository" };
+    },
+    hetzner: null,
+    github: githubFacts({ token: { scopes: ["repo", "workflow"], managesRunners: false } }),
+  },
+  "a token without admin:org where the organization has the variable": {
+    settings: externalOnly,
+    hetzner: null,
+    github: githubFacts({ token: { scopes: ["repo", "workflow"], managesRunners: false } }),
+    problems: [
+      `${PROVIDER}: found a token with the scopes repo, workflow, expected admin:org (for the runner group, organization secrets and variables) as well.`,
+    ],
+  },
+
+  // Delivery
+  "a protected branch": {
+    github: withTarget({ protection: { rule: "requires status checks", certain: true } }),
+    problems: [
+      'fleet:targets.webppt.delivery: found "commit" to acme/webppt, whose branch master requires status checks, expected pullRequest, which proposes the workflow for people to merge.',
+    ],
+  },
+  "a branch that may be protected": {
+    github: withTarget({ protection: { rule: "restricts who may push", certain: false } }),
+    warnings: [
+      'fleet:targets.webppt.delivery: found "commit" to acme/webppt, whose branch master restricts who may push; if it takes no commit, use pullRequest, which proposes the workflow for people to merge.',
+    ],
+  },
+  "a protected branch and a pull request": {
+    settings: set("targets.webppt.delivery", "pullRequest"),
+    github: withTarget({ protection: { rule: "requires status checks", certain: true } }),
+  },
+  "a pull request that nobody could take back": {
+    settings: (raw) =>
+      Object.assign(raw.targets.webppt ?? {}, { delivery: "pullRequest", onDestroy: "remove" }),
+    problems: [
+      'fleet:targets.webppt.onDestroy: found "remove" with delivery pullRequest, expected keep, since a file that people have merged is theirs to remove.',
+    ],
+  },
+  "a file as it was left": {
+    github: withTarget({ workflowFile: "ours", blob: "b1" }),
+    known: { recordedBlobs: { webppt: "b1" } },
+  },
+  "a file that is new to the stack": {
+    github: withTarget({ workflowFile: "ours", blob: "b1" }),
+    known: { recordedBlobs: {} },
+  },
+  "a file that somebody changed": {
+    github: withTarget({ workflowFile: "ours", blob: "b2" }),
+    known: { recordedBlobs: { webppt: "b1" } },
+    warnings: [
+      "fleet:targets.webppt.path: somebody changed .github/workflows/image.yml in acme/webppt since the last run; `pulumi up --refresh` shows the difference and writes the file anew, a run without it leaves the file or, when it has to change, ends with GitHub's answer 409.",
+    ],
+  },
+  "a repository without Actions": {
+    github: withTarget({ actionsEnabled: false }),
+    problems: [
+      "fleet:targets.webppt: found acme/webppt, which has GitHub Actions disabled, expected a repository that runs workflows.",
+    ],
+  },
+  "an organization without Actions": {
+    github: githubFacts({ actionsEnabled: false }),
+    problems: [
+      'fleet:organization: found "acme", which has GitHub Actions disabled for all repositories, expected an organization that runs workflows.',
+    ],
+  },
+  "settings that no workflow can be made of": {
+    settings: set("targets.webppt.test", { command: "echo ${{ github.ref }}" }),
+    problems: [
+      "fleet:targets.webppt.test.command: found ${{, expected a command without it, since GitHub would put a value in its place before bash reads it. The environment has what is needed, such as $GITHUB_SHA.",
+    ],
+  },
+
+  // Workflows that others call
+  "a central repository that is as it should be": { settings: reusable, github: withCentral() },
+  "a central repository that is not there": {
+    settings: reusable,
+    github: githubFacts({
+      repositories: new Map<string, Repository | "absent">([
+        ["webppt", repository("webppt")],
+        ["central", "absent"],
+      ]),
+    }),
+    problems: [
+      "fleet:reusableWorkflows.repository: found no repository acme/central that the token can see, expected one that exists, and a token with access to it.",
+    ],
+  },
+  "a central repository that is archived": {
+    settings: reusable,
+    github: withCentral({}, { archived: true, writable: false }),
+    problems: [
+      "fleet:reusableWorkflows.repository: found acme/central, which is archived, expected a repository that can be changed.",
+    ],
+  },
+  "a central repository that may only be read": {
+    settings: reusable,
+    github: withCentral({}, { writable: false }),
+    problems: [
+      "fleet:reusableWorkflows.repository: found acme/central, which the owner of the token may only read, expected a repository that it may write to.",
+    ],
+  },
+  "a central branch that takes no commits": {
+    settings: reusable,
+    github: withCentral({ protection: { rule: "requires pull requests", certain: true } }),
+    problems: [
+      "fleet:reusableWorkflows.repository: found acme/central, whose branch master requires pull requests, expected a branch that takes commits, such as one named in reusableWorkflows.branch.",
+    ],
+  },
+  "a central branch that does not exist": {
+    settings: (raw) => {
+      reusable(raw);
+      set("reusableWorkflows.branch", "stable")(raw);
+    },
+    github: withCentral({ branch: "stable", branchExists: false }),
+    problems: [
+      'fleet:reusableWorkflows.branch: found no branch "stable" in acme/central, expected one that exists, such as the default branch master.',
+    ],
+  },
+  "a central file of others": {
+    settings: reusable,
+    github: withCentral({
+      files: new Map([
+        [".github/workflows/image-hybrid.yml", { workflowFile: "foreign", blob: "b1" }],
+      ]),
+    }),
+    problems: [
+      "fleet:reusableWorkflows.repository: found .github/workflows/image-hybrid.yml in acme/central, which this program did not write, expected a path that is free: delete or rename that file, or choose another repository.",
+    ],
+  },
+  "a public repository that calls a private one": {
+    settings: (raw) => {
+      reusable(raw);
+      set("targets.webppt.strategy", "qemu")(raw);
+    },
+    github: withCentral({}, {}, { private: false }),
+    problems: [
+      'fleet:targets.webppt.emit: found "reusable" for the public repository acme/webppt, which cannot call workflows of the private acme/central, expected inline, or a public repository in reusableWorkflows.repository.',
+    ],
+  },
+  "a public repository that calls a public one": {
+    settings: (raw) => {
+      reusable(raw);
+      set("targets.webppt.strategy", "qemu")(raw);
+    },
+    github: withCentral({}, { private: false }, { private: false }),
+  },
   "a private repository on the Free plan with a variable of its own": {
     settings: set("routing.level", "repository"),
     github: githubFacts({
@@ -535,15 +761,13 @@ const cases: Record<string, Case> = {
 };
 
 describe("checkFleet", () => {
-  for (const [what, { settings, hetzner, github, userDataBytes, ...verdict }] of Object.entries(
-    cases,
-  )) {
+  for (const [what, { settings, hetzner, github, known, ...verdict }] of Object.entries(cases)) {
     it(what, () => {
       const given: Findings = {
-        hetzner: hetzner ?? facts().hetzner,
+        hetzner: hetzner === null ? undefined : (hetzner ?? facts().hetzner),
         github: github ?? facts().github,
       };
-      assert.deepEqual(checkFleet(settingsWith(settings), given, "fleet", userDataBytes), {
+      assert.deepEqual(checkFleet(settingsWith(settings), given, "fleet", known), {
         problems: verdict.problems ?? [],
         warnings: verdict.warnings ?? [],
       });

@@ -5,6 +5,7 @@ import type { FleetSettings } from "../../../components/config/schema";
 import { preflight } from "../../../components/preflight/check";
 import { type Findings, readFacts } from "../../../components/preflight/facts";
 import { settingsWith } from "../config/settings";
+import { target } from "./facts";
 import { type FakeAnswer, fakeFetch } from "./fakeFetch";
 
 const HCLOUD = "https://api.hetzner.cloud/v1";
@@ -118,7 +119,11 @@ function githubAnswers(base = GITHUB): Record<string, FakeAnswer | readonly Fake
         permissions: { push: true },
       },
     },
-    [`${base}/repos/acme/webppt/branches/master`]: { body: { name: "master" } },
+    [`${base}/orgs/acme/actions/permissions`]: { body: { enabled_repositories: "all" } },
+    [`${base}/repos/acme/webppt/actions/permissions`]: { body: { enabled: true } },
+    [`${base}/repos/acme/webppt/branches/master`]: {
+      body: { name: "master", protected: false, protection: { enabled: false } },
+    },
     [`${base}/repos/acme/webppt/contents/.github/workflows/image.yml?ref=master`]: {
       status: 404,
       body: { message: "Not Found" },
@@ -154,6 +159,7 @@ function github(findings: Findings) {
 }
 
 function hetzner(findings: Findings) {
+  assert.ok(findings.hetzner !== undefined);
   assert.ok(!("obstacle" in findings.hetzner), JSON.stringify(findings.hetzner));
   return findings.hetzner;
 }
@@ -207,12 +213,13 @@ describe("readFacts", () => {
             archived: false,
             defaultBranch: "master",
             writable: true,
+            administered: false,
           },
         ],
       ]),
-      targets: new Map([
-        ["webppt", { branch: "master", branchExists: true, workflowFile: "absent" }],
-      ]),
+      targets: new Map([["webppt", target()]]),
+      central: undefined,
+      actionsEnabled: true,
     });
   });
 
@@ -222,7 +229,7 @@ describe("readFacts", () => {
     // The runner groups are asked for by both tokens.
     const once = requests.filter((request) => !request.endsWith(runnerGroups));
     assert.equal(new Set(once).size, once.length);
-    assert.equal(requests.length, 10);
+    assert.equal(requests.length, 12);
     for (const [index, request] of requests.entries()) {
       const expected = request.includes(HCLOUD) ? [hcloudToken] : [githubToken, "ghp_service"];
       const sent = headers[index];
@@ -459,6 +466,7 @@ describe("readFacts", () => {
         archived: true,
         defaultBranch: "main",
         writable: undefined,
+        administered: false,
       });
     });
 
@@ -487,8 +495,8 @@ describe("readFacts", () => {
       assert.deepEqual(
         [...github(findings).targets],
         [
-          ["webppt", { branch: "master", branchExists: true, workflowFile: "absent" }],
-          ["next", { branch: "release/2.x", branchExists: false, workflowFile: "absent" }],
+          ["webppt", target()],
+          ["next", target({ branch: "release/2.x", branchExists: false })],
         ],
       );
     });
@@ -580,10 +588,8 @@ describe("readFacts", () => {
       assert.equal(hetzner(findings).currency, "EUR");
       assert.ok(requests.every((request) => !request.includes(HCLOUD)));
       const bad = await read({}, configWith(undefined, { endpoint: "127.0.0.1:9090" }));
-      assert.equal(
-        "obstacle" in bad.findings.hetzner && bad.findings.hetzner.obstacle,
-        "endpointInvalid",
-      );
+      assert.ok(bad.findings.hetzner !== undefined && "obstacle" in bad.findings.hetzner);
+      assert.equal(bad.findings.hetzner.obstacle, "endpointInvalid");
     });
   });
 
@@ -715,11 +721,218 @@ describe("readFacts", () => {
   });
 });
 
+describe("readFacts, of where workflows are delivered", () => {
+  const root = `${GITHUB}/repos/acme/webppt`;
+  const branch = `${root}/branches/master`;
+  const isProtected = (change: Record<string, unknown> = {}) => ({
+    body: { name: "master", protected: true, protection: { enabled: true, ...change } },
+  });
+  const admin = {
+    [root]: {
+      body: {
+        id: 7,
+        full_name: "acme/webppt",
+        private: true,
+        archived: false,
+        default_branch: "master",
+        permissions: { push: true, admin: true },
+      },
+    },
+  };
+  const rules = (...types: string[]) => ({
+    body: types.map((type, index) => ({ type, ruleset_id: index + 1 })),
+  });
+  const ruleset = (id: number) => `${root}/rulesets/${id}?includes_parents=true`;
+
+  const protections: Record<
+    string,
+    [answers: Record<string, FakeAnswer>, expected: { rule: string; certain: boolean } | undefined]
+  > = {
+    "requires status checks of everybody": [
+      {
+        ...admin,
+        [branch]: isProtected(),
+        [`${branch}/protection`]: {
+          body: { required_status_checks: { strict: false }, enforce_admins: { enabled: true } },
+        },
+      },
+      { rule: "requires status checks", certain: true },
+    ],
+    "lets administrators pass": [
+      {
+        ...admin,
+        [branch]: isProtected(),
+        [`${branch}/protection`]: {
+          body: { required_status_checks: { strict: false }, enforce_admins: { enabled: false } },
+        },
+      },
+      undefined,
+    ],
+    "requires reviews": [
+      {
+        [branch]: isProtected(),
+        [`${branch}/protection`]: { body: { required_pull_request_reviews: {} } },
+      },
+      { rule: "requires pull requests", certain: true },
+    ],
+    "requires reviews, but not of all": [
+      {
+        [branch]: isProtected(),
+        [`${branch}/protection`]: {
+          body: {
+            required_pull_request_reviews: {
+              bypass_pull_request_allowances: { users: [], apps: [{ slug: "fleet" }] },
+            },
+          },
+        },
+      },
+      { rule: "requires pull requests", certain: false },
+    ],
+    "restricts pushes": [
+      { [branch]: isProtected(), [`${branch}/protection`]: { body: { restrictions: {} } } },
+      { rule: "restricts who may push", certain: false },
+    ],
+    "only forbids to delete it": [
+      { [branch]: isProtected(), [`${branch}/protection`]: { body: {} } },
+      undefined,
+    ],
+    "is read by administrators only": [
+      { [branch]: isProtected(), [`${branch}/protection`]: { status: 403 } },
+      { rule: "is protected by rules that the token may not read", certain: false },
+    ],
+    "is read by administrators only, but for its checks": [
+      {
+        [branch]: isProtected({ required_status_checks: { enforcement_level: "non_admins" } }),
+        [`${branch}/protection`]: { status: 404 },
+      },
+      { rule: "requires status checks", certain: true },
+    ],
+    "is a ruleset that nobody may bypass": [
+      {
+        [branch]: isProtected({ enabled: false }),
+        [`${root}/rules/branches/master?per_page=100`]: rules("deletion", "pull_request"),
+        [ruleset(2)]: { body: { current_user_can_bypass: "pull_requests_only" } },
+      },
+      { rule: "requires pull requests", certain: true },
+    ],
+    "is a ruleset that lets the token pass": [
+      {
+        [branch]: isProtected({ enabled: false }),
+        [`${root}/rules/branches/master?per_page=100`]: rules("required_status_checks"),
+        [ruleset(1)]: { body: { current_user_can_bypass: "always" } },
+      },
+      undefined,
+    ],
+    "is a ruleset that does not say whom it lets pass": [
+      {
+        [branch]: isProtected({ enabled: false }),
+        [`${root}/rules/branches/master?per_page=100`]: rules("update"),
+        [ruleset(1)]: { status: 404 },
+      },
+      { rule: "restricts who may push", certain: false },
+    ],
+  };
+  for (const [what, [answers, expected]] of Object.entries(protections)) {
+    it(`a branch whose protection ${what}`, async () => {
+      const { findings } = await read(answers);
+      assert.deepEqual(github(findings).targets.get("webppt")?.protection, expected);
+    });
+  }
+
+  it("the pull requests of the stack, with what a closed one proposed", async () => {
+    const settings = settingsWith((raw) =>
+      Object.assign(raw.targets.webppt ?? {}, { delivery: "pullRequest" }),
+    );
+    const pull = (number: number, state: string, merged_at: string | null) => ({
+      number,
+      state,
+      merged_at,
+      head: { sha: `${number}`.repeat(40) },
+    });
+    const { findings } = await read(
+      {
+        [contents]: { body: { type: "file", encoding: "base64", content: file, sha: "b1" } },
+        [`${root}/pulls?head=acme%3Arunner-fleet%2Fdev%2Fimage.yml&base=master&state=all&per_page=100`]:
+          {
+            body: [
+              pull(3, "open", null),
+              pull(2, "closed", "2026-10-01T12:00:00Z"),
+              pull(1, "closed", null),
+            ],
+          },
+        [contents.replace("ref=master", `ref=${"1".repeat(40)}`)]: {
+          body: { type: "file", encoding: "base64", content: file, sha: "b2" },
+        },
+      },
+      configWith(settings),
+    );
+    const { proposals, blob } = github(findings).targets.get("webppt")!;
+    assert.equal(blob, "b1");
+    assert.deepEqual(proposals, [
+      { number: 3, state: "open", blob: undefined },
+      { number: 2, state: "merged", blob: undefined },
+      { number: 1, state: "closed", blob: "b2" },
+    ]);
+  });
+
+  it("the place of workflows that others call", async () => {
+    const settings = settingsWith((raw) => {
+      Object.assign(raw.targets.webppt ?? {}, { emit: "reusable", strategy: "qemu" });
+      raw.reusableWorkflows = { repository: "Central", branch: "stable" };
+    });
+    const central = `${GITHUB}/repos/acme/Central`;
+    const repository = { id: 9, full_name: "acme/Central", private: true, archived: false };
+    const { findings } = await read(
+      {
+        [central]: { body: { ...repository, default_branch: "main" } },
+        [`${central}/branches/stable`]: { body: { name: "stable" } },
+        [`${central}/contents/.github/workflows/image-qemu.yml?ref=stable`]: {
+          body: { type: "file", encoding: "base64", content: file, sha: "b3" },
+        },
+      },
+      configWith(settings),
+    );
+    const { files, ...facts } = github(findings).central!;
+    assert.deepEqual(
+      [...files],
+      [[".github/workflows/image-qemu.yml", { workflowFile: "foreign", blob: "b3" }]],
+    );
+    assert.deepEqual([facts.name, facts.branch, facts.branchExists], ["Central", "stable", true]);
+    assert.equal(facts.repository.private, true);
+  });
+
+  it("whether Actions are enabled, where the token may ask", async () => {
+    const enabled = async (repository: FakeAnswer, organization: FakeAnswer) => {
+      const { findings } = await read({
+        [`${root}/actions/permissions`]: repository,
+        [`${GITHUB}/orgs/acme/actions/permissions`]: organization,
+      });
+      const { targets, actionsEnabled } = github(findings);
+      return [targets.get("webppt")?.actionsEnabled, actionsEnabled];
+    };
+    assert.deepEqual(await enabled({ status: 403 }, { status: 404 }), [undefined, undefined]);
+    assert.deepEqual(
+      await enabled({ body: { enabled: false } }, { body: { enabled_repositories: "none" } }),
+      [false, false],
+    );
+  });
+
+  it("and nothing of Hetzner without own hosts", async () => {
+    const settings = settingsWith((raw) => {
+      raw.pools = {};
+      raw.externalPools = { kubernetes: { scaleSet: "arc" } };
+    });
+    const { findings, requests } = await read({}, configWith(settings, { token: undefined }));
+    assert.equal(findings.hetzner, undefined);
+    assert.ok(requests.every((request) => !request.includes(HCLOUD)));
+  });
+});
+
 describe("preflight", () => {
   it("gives the facts when nothing is wrong", async () => {
     const { fetch } = fakeFetch({ ...hetznerAnswers, ...githubAnswers() });
     const facts = await preflight(configWith(), { fetch, userDataBytes: { arm64: 100 } });
-    assert.equal(facts.hetzner.currency, "EUR");
+    assert.equal(facts.hetzner?.currency, "EUR");
     assert.equal(facts.github.organization.kind, "organization");
   });
 

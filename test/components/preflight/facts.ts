@@ -5,6 +5,7 @@ import type {
   Offer,
   Repository,
   ServerType,
+  TargetFacts,
 } from "../../../components/preflight/facts";
 
 export const READ_AT = new Date("2026-10-01T12:00:00Z");
@@ -56,6 +57,20 @@ export function repository(name: string, change: Partial<Repository> = {}): Repo
     archived: false,
     defaultBranch: "master",
     writable: true,
+    administered: true,
+    ...change,
+  };
+}
+
+export function target(change: Partial<TargetFacts> = {}): TargetFacts {
+  return {
+    branch: "master",
+    branchExists: true,
+    protection: undefined,
+    workflowFile: "absent",
+    blob: undefined,
+    proposals: [],
+    actionsEnabled: true,
     ...change,
   };
 }
@@ -68,14 +83,14 @@ export function githubFacts(change: Partial<GitHubFacts> = {}): GitHubFacts {
     runnerGroupExists: false,
     secretsUpdatedAt: new Map(),
     repositories: new Map([["webppt", repository("webppt")]]),
-    targets: new Map([
-      ["webppt", { branch: "master", branchExists: true, workflowFile: "absent" }],
-    ]),
+    targets: new Map([["webppt", target()]]),
+    central: undefined,
+    actionsEnabled: true,
     ...change,
   };
 }
 
 /** What the APIs say when the settings of the tests are all right. */
-export function facts(): Facts {
+export function facts(): Facts & { readonly hetzner: HetznerFacts } {
   return { hetzner: hetznerFacts(), github: githubFacts() };
 }

@@ -40,7 +40,7 @@ export function fakeFetch(
     if (answer instanceof Error) return Promise.reject(answer);
     const { status = 200, headers: given, body } = answer;
     const text = typeof body === "string" ? body : JSON.stringify(body ?? {});
-    return Promise.resolve(new Response(text, { status, headers: given }));
+    return Promise.resolve(new Response(status === 204 ? null : text, { status, headers: given }));
   };
   return { fetch: fake, requests, headers, unknown };
 }

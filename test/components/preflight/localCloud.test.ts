@@ -77,11 +77,12 @@ describe("readFacts against the local cloud", () => {
     const facts = await preflight(config, { fetch: simulated });
     assert.equal(facts.github.repositories.size, 1);
     assert.equal(facts.github.runnerGroupExists, false);
+    assert.ok(facts.hetzner !== undefined);
     assert.equal(facts.hetzner.serverTypes.get("cax21")?.architecture, "arm");
     const { currency, net, items } = monthlyCost(plannedServers(config.settings), facts.hetzner);
     assert.deepEqual([currency, net, items.length], ["EUR", "28.47", 2]);
     assert.ok(traffic.requests.every(({ method }) => method === "GET"));
-    assert.equal(traffic.requests.length, 9);
+    assert.equal(traffic.requests.length, 11);
   });
 
   const tokenCases: Record<string, [token: keyof GitHub["tokens"], ...problems: string[]]> = {

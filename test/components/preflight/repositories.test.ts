@@ -50,6 +50,19 @@ describe("selectRepositories", () => {
     assert.deepEqual(routed, { webppt: 30 });
   });
 
+  it("routes no repository whose workflows use hosted runners only", () => {
+    const settings = settingsWith((raw) => {
+      raw.targets = {
+        webppt: { image, strategy: "hosted-arm" },
+        slides: { image, strategy: "qemu" },
+        again: { image, repository: "slides", path: ".github/workflows/again.yml" },
+      };
+    });
+    const { runnerGroup, routed } = selectRepositories(settings, facts);
+    assert.deepEqual(runnerGroup, [4, 30]);
+    assert.deepEqual(routed, { slides: 4 });
+  });
+
   it("selects none without targets", () => {
     const settings = settingsWith((raw) => (raw.targets = {}));
     assert.deepEqual(selectRepositories(settings, facts), {

@@ -22,6 +22,14 @@ describe("plannedServers", () => {
     assert.deepEqual(plannedServers(settings)[0], { serverType: "cax11", location: "nbg1" });
   });
 
+  it("has no server without own hosts, not even for tokens", () => {
+    const settings = settingsWith((raw) => {
+      raw.pools = {};
+      raw.externalPools = { kubernetes: { scaleSet: "arc" } };
+    });
+    assert.deepEqual(plannedServers(settings), []);
+  });
+
   it("has no server for a colocated token service", () => {
     const settings = settingsWith((raw) => (raw.tokenService = { placement: "colocated" }));
     assert.equal(plannedServers(settings).length, 2);
