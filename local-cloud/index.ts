@@ -1,3 +1,4 @@
+import type { Advisory } from "./actions/standIns/trivy";
 import { uninterrupted } from "./core/interruption";
 import { listen, type Listening } from "./core/serve";
 import { Traffic } from "./core/traffic";
@@ -18,6 +19,10 @@ export interface LocalCloudOptions {
   readonly log?: (line: string) => void;
   /** "booted": servers are real systems, or starting fails; "thin": a model; default: booted where the machine can. */
   readonly hosts?: "booted" | "thin";
+  /** Whether pushes and pull requests start the workflows that lie in repositories; default: where hosts are booted, since a thin one cannot build images. */
+  readonly startsWorkflows?: boolean;
+  /** What the stand-in for Trivy knows of vulnerabilities; without it a scan fails. */
+  readonly advisories?: readonly Advisory[];
 }
 
 export interface LocalCloud {
@@ -45,16 +50,11 @@ export async function startLocalCloud(options: LocalCloudOptions = {}): Promise<
   const traffic = new Traffic();
   // No host runs, and so none asks, before there are APIs to make one.
   const accessOf = (token: string) => github.registryAccess(token);
-  const { hosts, runners, registries, emulation } = await startMachines(
-    options.hosts,
-    log,
-    accessOf,
-    {
-      names: ["github.com", "api.github.com"],
-      handler: (request) => github.fetch(request),
-      metadata: (id, path) => hetzner.metadata(id, path),
-    },
-  );
+  const { hosts, runners, registries, emulation } = await startMachines(options, log, accessOf, {
+    names: ["github.com", "api.github.com"],
+    handler: (request) => github.fetch(request),
+    metadata: (id, path) => hetzner.metadata(id, path),
+  });
   const closeMachines = async () => {
     try {
       await hosts.close();
@@ -63,12 +63,14 @@ export async function startLocalCloud(options: LocalCloudOptions = {}): Promise<
       if (emulation.available) await emulation.close();
     }
   };
-  const github = await createGitHub({ traffic, hosted: { runners } }).catch(
-    async (error: unknown) => {
-      await uninterrupted(closeMachines);
-      throw error;
-    },
-  );
+  const github = await createGitHub({
+    traffic,
+    hosted: { runners },
+    startsWorkflows: options.startsWorkflows ?? registries !== undefined,
+  }).catch(async (error: unknown) => {
+    await uninterrupted(closeMachines);
+    throw error;
+  });
   const hetzner = createHetzner({ traffic, hosts });
   const listening: Listening[] = [];
   const close = async () => {
@@ -125,7 +127,7 @@ interface Machines {
 }
 
 async function startMachines(
-  wanted: LocalCloudOptions["hosts"],
+  { hosts: wanted, advisories }: LocalCloudOptions,
   log: (line: string) => void,
   accessOf: (token: string) => RegistryAccess | undefined,
   services: GatewayServices,
@@ -148,7 +150,7 @@ async function startMachines(
     registries = await openRegistries({ files: images.registry, accessOf });
     const { sites } = registries;
     const hosts = await createBootedHosts({ images, services: { ...services, sites } });
-    const runners = createBootedRunners({ hosts, root: images.runnerRoot });
+    const runners = createBootedRunners({ hosts, root: images.runnerRoot, advisories });
     return { hosts, runners, registries, emulation };
   } catch (error) {
     await registries?.close();

@@ -3,7 +3,14 @@ import { installPackages } from "./hosts/debian";
 import { DEBIAN_PACKAGES, missingCapability, prepareHosts } from "./hosts/prepare";
 
 /** Used by tests alone: scripts are checked, and run, as they would be on a host. */
-const TEST_PACKAGES = ["bash", "jq", "openssh-client", "python3-yaml", "shellcheck"];
+const TEST_PACKAGES = [
+  "bash",
+  "jq",
+  "openssh-client",
+  "python3-yaml",
+  "python3-venv",
+  "shellcheck",
+];
 
 /** Makes everything that the local cloud needs on this machine; costs nothing when it is there already. */
 async function prepare(): Promise<void> {

@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { LocalCloud } from ".";
-import type { Job } from "./github";
+import type { Job, WorkflowRun } from "./github";
 import { openStack, type LocalStack, type PulumiRun } from "./pulumi";
+import { platformsOf } from "./registry/image";
+import { sampleFiles } from "./sample";
 
 /**
  * The life of a fleet, told once: the demo prints it, the life-cycle test runs it. Every phase checks what it claims
@@ -33,19 +35,11 @@ const ORGANIZATION = "acme";
 const WORKFLOW = ".github/workflows/image.yml";
 const VARIABLE = "ARM64_RUNS_ON";
 
-/** Builds an image from nothing with the Docker that the job finds, as an image workflow's arm64 leg does. */
-export const BUILD_SCRIPT = [
-  "mkdir context && cd context",
-  "printf 'FROM scratch\\nCOPY greeting /greeting\\n' >Dockerfile",
-  "date +%s%N >greeting",
-  'docker build --quiet --tag "demo:$GITHUB_RUN_ID" .',
-  'docker image inspect --format "built an image of {{.Size}} bytes" "demo:$GITHUB_RUN_ID"',
-].join("\n");
-
 /** One local cloud with one stack, and what the present phase has done so far. */
 export class Scene {
   private runs: PulumiRun[] = [];
   private jobs: number[] = [];
+  private workflowJobs: Job[] = [];
   private shown: string[] = [];
 
   private constructor(
@@ -58,7 +52,7 @@ export class Scene {
   }
 
   async play(phase: Phase): Promise<PhaseReport> {
-    [this.runs, this.jobs, this.shown] = [[], [], []];
+    [this.runs, this.jobs, this.workflowJobs, this.shown] = [[], [], [], []];
     const { traffic, github } = this.cloud;
     const before = traffic.requests.length;
     const started = performance.now();
@@ -77,11 +71,12 @@ export class Scene {
       runnersOnline: this.online().length,
       jobs: this.jobs
         .map((id) => github.jobs.get(id))
+        .concat(this.workflowJobs)
         .map((job) => ({
           name: job.name,
           ranOn: job.runner ?? "nowhere",
           conclusion: job.conclusion ?? job.status,
-          seconds: round(((job.completedAt ?? job.queuedAt) - job.queuedAt) / 1000),
+          seconds: secondsOf(job),
         })),
       apiCalls: {
         hetzner: calls.filter(({ side }) => side === "hetzner").length,
@@ -146,6 +141,33 @@ export class Scene {
     return queued;
   }
 
+  /** Whether hosted runners and hosts can run whole workflows here, registry included. */
+  get builds(): boolean {
+    return this.cloud.registries !== undefined;
+  }
+
+  /** Waits for the run of the workflow that a commit or tag has started; it has to succeed. */
+  async published(
+    repository: string,
+    event: { sha: string } | { tag: string },
+  ): Promise<WorkflowRun> {
+    const { github } = this.cloud;
+    const starts = ({ ref, sha }: WorkflowRun) =>
+      "tag" in event
+        ? ref === `refs/tags/${event.tag}`
+        : sha === event.sha && ref.startsWith("refs/heads/");
+    const find = () => github.runs.list(`${ORGANIZATION}/${repository}`).find(starts);
+    await this.until(
+      `${JSON.stringify(event)} starts a run in ${repository}`,
+      () => find() !== undefined,
+    );
+    const run = await github.runs.wait(find()!.id, 180_000);
+    this.workflowJobs.push(...run.jobs);
+    const failed = run.jobs.find(({ conclusion }) => conclusion === "failure");
+    assert.equal(run.conclusion, "success", `${run.error ?? ""}${failed?.name}: ${failed?.log}`);
+    return run;
+  }
+
   async finished(job: Job, seconds = 60): Promise<Job> {
     return this.cloud.github.jobs.wait(job.id, seconds * 1000);
   }
@@ -167,8 +189,12 @@ export const PHASES: readonly Phase[] = [
     name: "up",
     title: "one `pulumi up`: network, token service, a host, its runners, GitHub's side",
     run: async (scene) => {
+      scene.cloud.github.repository(`${ORGANIZATION}/webppt`).push(await sampleFiles());
       await scene.pulumi("up");
-      await expectOnline(scene, ["dev-arm64-1-1-1", "dev-arm64-1-1-2"]);
+      await scene.until(
+        "two runners are there",
+        () => scene.cloud.github.runners(ORGANIZATION).length === 2,
+      );
       const { github } = scene.cloud;
       assert.equal(
         github.secretValue(ORGANIZATION, "REGISTRY_PASSWORD"),
@@ -186,22 +212,44 @@ export const PHASES: readonly Phase[] = [
     },
   },
   {
-    name: "jobs",
-    title: "an arm64 job builds an image on our host, an amd64 job runs on GitHub's",
+    name: "image",
+    title: "the emitted workflow builds: its own commit publishes latest, git tag 31 publishes :31",
     run: async (scene) => {
-      const arm64 = scene.arm64Job(BUILD_SCRIPT);
-      const amd64 = scene.queue({
-        repository: "webppt",
-        workflow: WORKFLOW,
-        job: "amd64",
-        script: "echo hosted",
-      });
-      const built = await finishedWell(scene, arm64);
-      assert.match(built.runner ?? "", /^dev-arm64-1-1-[12]$/);
-      assert.match(built.log, /built an image of \d+ bytes/);
-      assert.equal((await finishedWell(scene, amd64)).runnerKind, "hosted");
+      const { github, registries } = scene.cloud;
+      const webppt = github.repository(`${ORGANIZATION}/webppt`);
+      if (registries === undefined) {
+        const job = await finishedWell(scene, scene.arm64Job("echo built"));
+        assert.match(job.runner ?? "", /^dev-arm64-1-1-[12]$/);
+        scene.show("thin hosts build no images: one job ran on our host instead");
+        return;
+      }
+      const [commit] = webppt.commits();
+      const first = await scene.published("webppt", { sha: commit!.sha });
+      webppt.tag("31");
+      const second = await scene.published("webppt", { tag: "31" });
+      for (const run of [first, second]) {
+        const ranOn = Object.fromEntries(run.jobs.map(({ name, runner }) => [name, runner ?? ""]));
+        assert.match(ranOn["Build linux/arm64"] ?? "", /^dev-arm64-1-1-[12]$/);
+        assert.equal(ranOn["Build linux/amd64"], "hosted");
+      }
+      const tags = await registries.ghcr.tags("acme/webppt");
+      assert.deepEqual(
+        tags.filter((tag) => !/^(sha|buildcache)-/.test(tag)),
+        ["31", "latest"],
+      );
+      assert.deepEqual(await platformsOf(registries.ghcr, "acme/webppt", "31"), [
+        "linux/amd64",
+        "linux/arm64",
+      ]);
       await expectOnline(scene, ["dev-arm64-1-1-1", "dev-arm64-1-1-2"]);
-      scene.show("the runner of the first job is gone, a fresh one took its place");
+      const arm64 = (run: WorkflowRun) =>
+        secondsOf(run.jobs.find(({ name }) => name.endsWith("arm64"))!);
+      scene.show(
+        "ghcr.io/acme/webppt:31 has linux/amd64 and linux/arm64, each with provenance and SBOM",
+      );
+      scene.show(
+        `the arm64 job took ${arm64(first)} s, and ${arm64(second)} s on what its host had kept`,
+      );
     },
   },
   {
@@ -303,8 +351,13 @@ export const PHASES: readonly Phase[] = [
     run: async (scene) => {
       await scene.stack.configure({ "targets.hello": { image: "ghcr.io/acme/hello" } });
       await scene.pulumi("up");
-      const job = await finishedWell(scene, scene.arm64Job(BUILD_SCRIPT, "hello"));
-      assert.equal(job.runnerKind, "self-hosted");
+      const [commit] = scene.cloud.github.repository(`${ORGANIZATION}/hello`).commits();
+      const job = scene.builds
+        ? (await scene.published("hello", { sha: commit!.sha })).jobs.find(({ name }) =>
+            name.endsWith("arm64"),
+          )
+        : await finishedWell(scene, scene.arm64Job("echo built", "hello"));
+      assert.equal(job?.runnerKind, "self-hosted");
     },
   },
   {
@@ -315,7 +368,8 @@ export const PHASES: readonly Phase[] = [
       const { github } = scene.cloud;
       const webppt = github.repository(`${ORGANIZATION}/webppt`);
       const wanted = webppt.file(WORKFLOW);
-      webppt.edit(WORKFLOW, `${wanted}\n# Somebody was here.\n`);
+      const edited = { [WORKFLOW]: `${wanted}\n# Somebody was here.\n` };
+      webppt.push(edited, { message: "Somebody was here [skip ci]" });
       const group = github.runnerGroups(ORGANIZATION).find(({ name }) => name === "arm64");
       await byHand(scene, "DELETE", `/orgs/${ORGANIZATION}/actions/runner-groups/${group?.id}`);
       await changeSecretByHand(scene, "REGISTRY_PASSWORD");
@@ -333,6 +387,7 @@ export const PHASES: readonly Phase[] = [
       );
       const again = await scene.pulumi("preview", "--expect-no-changes");
       assert.deepEqual(again.steps, []);
+      if (scene.builds) await scene.published("webppt", { sha: webppt.commits()[0]!.sha });
       const job = await finishedWell(scene, scene.arm64Job("echo back"));
       assert.equal(job.runnerKind, "self-hosted");
     },
@@ -433,6 +488,10 @@ async function changeSecretByHand(scene: Scene, name: string): Promise<void> {
 
 export function nonZero(counts: Readonly<Record<string, number>>): Record<string, number> {
   return Object.fromEntries(Object.entries(counts).filter(([, count]) => count !== 0));
+}
+
+function secondsOf({ queuedAt, completedAt }: Job): number {
+  return round(((completedAt ?? queuedAt) - queuedAt) / 1000);
 }
 
 function round(seconds: number): number {

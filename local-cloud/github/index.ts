@@ -45,6 +45,8 @@ export interface GitHubOptions {
   readonly seed?: Seed;
   /** How many jobs of GitHub-hosted runners run at once (default 2), and what runs them (default: processes of this machine, scripts only). */
   readonly hosted?: { readonly concurrency?: number; readonly runners?: HostedRunners };
+  /** Whether pushes and pull requests start workflows; default: true. */
+  readonly startsWorkflows?: boolean;
   /** Default: heartbeats missed for 10 s, no lag, polls held for 20 s. */
   readonly times?: Partial<JobTimes>;
   /** Milliseconds since the epoch; default: the system's clock. */
@@ -213,7 +215,7 @@ export async function createGitHub(options: GitHubOptions): Promise<GitHub> {
   const build = () => {
     const world = new World(seed, now);
     const jobs = new Jobs(world, { concurrency, runners }, times);
-    const runs = new WorkflowRuns(world, jobs);
+    const runs = new WorkflowRuns(world, jobs, options.startsWorkflows ?? true);
     const state = { world, jobs, runs, limiter: new RateLimiter(now, gitHubRateLimit) };
     return { ...state, app: routes(state) };
   };

@@ -2,6 +2,7 @@ import { chmod, chown, mkdir, writeFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { StringDecoder } from "node:string_decoder";
 import { executorBundle } from "../actions/bundle";
+import type { Advisory } from "../actions/standIns/trivy";
 import type { HostedJob, HostedRunners } from "../github/hostedRunners";
 import type { JobResult } from "../github/jobs";
 import type { BootedHosts, Guest } from "./booted";
@@ -22,6 +23,8 @@ export interface BootedRunnersOptions {
   readonly root: string;
   /** How long a cancelled job has for its last steps. Default: 5 minutes. */
   readonly cancelTimeoutMs?: number;
+  /** What Trivy's stand-in knows; without it a scan fails. */
+  readonly advisories?: readonly Advisory[];
 }
 
 /** The unit of systemd that a job runs as. */
@@ -29,6 +32,7 @@ const UNIT = "job.service";
 const WORK = "/home/runner/work";
 const EXECUTOR = "/opt/runner/executor.cjs";
 const RESULT = "/opt/runner/result/report.json";
+const ADVISORIES = "/opt/runner/advisories.json";
 /** Node trusts its own list of authorities, whatever the system trusts. */
 const TRUST = { NODE_EXTRA_CA_CERTS: "/etc/ssl/certs/ca-certificates.crt" };
 /** User and group `runner` of the root file system. */
@@ -44,7 +48,7 @@ const SCRIPT_STOP_MS = 10_000;
  * as user `runner`, and it is thrown away afterwards. It reaches the gateway, and so GitHub and the registries, and servers.
  */
 export function createBootedRunners(options: BootedRunnersOptions): HostedRunners {
-  const { hosts, root, cancelTimeoutMs = CANCEL_TIMEOUT_MS } = options;
+  const { hosts, root, cancelTimeoutMs = CANCEL_TIMEOUT_MS, advisories } = options;
   const running = new Set<Promise<unknown>>();
   const stops = new Set<() => void>();
   let executor: Promise<string> | undefined;
@@ -65,7 +69,7 @@ export function createBootedRunners(options: BootedRunnersOptions): HostedRunner
       if (cancel.aborted) return cancelled();
       return await (executor === undefined || job.message.steps === undefined
         ? runScript(guest, job, cancel)
-        : runSteps(guest, job, await executor, cancel, cancelTimeoutMs));
+        : runSteps(guest, job, await executor, { cancel, cancelTimeoutMs, advisories }));
     } finally {
       // No one waits for that; what cannot be removed goes with the hosts.
       track(guest.discard());
@@ -110,16 +114,25 @@ async function runSteps(
   { machine }: Guest,
   job: HostedJob,
   executor: string,
-  cancel: AbortSignal,
-  cancelTimeoutMs: number,
+  options: {
+    readonly cancel: AbortSignal;
+    readonly cancelTimeoutMs: number;
+    readonly advisories: readonly Advisory[] | undefined;
+  },
 ): Promise<JobResult> {
+  const { cancel, cancelTimeoutMs, advisories } = options;
   const folders = await makeFolders(machine, job);
   await put(machine, EXECUTOR, executor, 0o644);
+  if (advisories !== undefined) await put(machine, ADVISORIES, JSON.stringify(advisories), 0o644);
   await own(machine, dirname(RESULT));
   const report = followReport(join(machine.root, RESULT), job);
   const exitCode = await runUnit(machine, job, {
     argv: ["node", EXECUTOR],
-    environment: { ...TRUST, [RESULT_VARIABLE]: RESULT },
+    environment: {
+      ...TRUST,
+      [RESULT_VARIABLE]: RESULT,
+      ...(advisories !== undefined && { RUNNER_FLEET_ADVISORIES: ADVISORIES }),
+    },
     folder: folders.workspace,
     input: executorInput(job, folders),
     cancel,

@@ -2,17 +2,21 @@ import assert from "node:assert/strict";
 import { credentialFile, tokenServiceEntry } from "../../components/tokenService/stack";
 import { type LocalCloud, startLocalCloud } from "../../local-cloud";
 import { missingCapability } from "../../local-cloud/hosts/prepare";
-import {
-  BUILD_SCRIPT,
-  expectNothingLeft,
-  expectOnline,
-  finishedWell,
-  Scene,
-} from "../../local-cloud/story";
+import { expectNothingLeft, expectOnline, finishedWell, Scene } from "../../local-cloud/story";
 
 const SERVER = "dev-arm64-1-1";
 const RUNNER = `${SERVER}-1`;
 const CREDENTIAL = "/etc/runner-fleet/token-service.env";
+
+/** Builds an image from nothing on the daemon that the job finds, as an image workflow's arm64 job does. */
+const BUILD_SCRIPT = [
+  "mkdir context && cd context",
+  "printf 'FROM scratch\\nCOPY greeting /greeting\\n' >Dockerfile",
+  "date +%s%N >greeting",
+  "docker buildx create --name host --driver remote unix:///run/buildkit/buildkitd.sock",
+  "docker buildx build --builder host --output type=oci,dest=../image.tar .",
+  'echo "built an image of $(stat -c %s ../image.tar) bytes"',
+].join("\n");
 
 /** What Docker and containerd note down of a container's environment. */
 const DOCKER_RECORD = /^(\/var\/lib\/docker\/containers|\/(run|var\/lib)\/containerd)\//;
@@ -32,7 +36,7 @@ describe("a colocated token service, on the real engine and real providers", fun
   const booted = missingCapability() === undefined;
 
   before(async () => {
-    cloud = await startLocalCloud();
+    cloud = await startLocalCloud({ startsWorkflows: false });
     scene = await Scene.open(cloud);
     await scene.stack.configure({
       "tokenService.placement": "colocated",

@@ -116,12 +116,14 @@ export class WorkflowRuns {
   constructor(
     private readonly world: World,
     private readonly jobs: Jobs,
+    /** Without it runs start by hand only. */
+    eventsStartRuns: boolean,
   ) {
     this.attempts = new Attempts(world, jobs, ({ id }) => {
       for (const waiter of this.waiters.get(id) ?? []) waiter();
       this.waiters.delete(id);
     });
-    world.onEvent = (event) => this.happened(event);
+    if (eventsStartRuns) world.onEvent = (event) => this.happened(event);
   }
 
   /** Newest first. */

@@ -48,7 +48,7 @@ export async function runJob(
       job.steps === undefined
         ? ["bash", "--noprofile", "--norc", "-eo", "pipefail", script]
         : [process.execPath, executor];
-    const child = spawn(program as string, args, {
+    const child = spawn(program, args, {
       cwd: workspace,
       detached: true,
       stdio: ["pipe", "pipe", "pipe"],

@@ -1,0 +1,3 @@
+module example.com/webppt
+
+go 1.26
