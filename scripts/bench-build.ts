@@ -3,8 +3,8 @@ import { renderChart } from "../bench/build/chart";
 import { measure } from "../bench/build/measure";
 import { parseOptions, USAGE } from "../bench/build/options";
 import { buildReport, formatReport } from "../bench/build/report";
-import { interruptible } from "../local-cloud/core/interruption";
 import { installPackages } from "../local-cloud/hosts/debian";
+import { untilInterrupted } from "./untilInterrupted";
 
 const DEBIAN_PACKAGES = ["docker-registry", "qemu-user-static", "runc"];
 
@@ -16,18 +16,10 @@ async function bench(): Promise<void> {
     return;
   }
   const log = (line: string) => process.stderr.write(`bench: ${line}\n`);
-  const controller = new AbortController();
-  const abort = () => controller.abort();
-  process.once("SIGINT", abort).once("SIGTERM", abort);
-  const report = await interruptible(controller.signal, async () => {
+  const report = await untilInterrupted(async () => {
     await installPackages(DEBIAN_PACKAGES, log);
     const { environment, measurements } = await measure(options, log);
     return buildReport(environment, measurements);
-  }).catch((error: unknown) => {
-    // What was cut short says why it failed, which is no news.
-    throw controller.signal.aborted
-      ? new Error("bench:build: interrupted; all that it started has ended.", { cause: error })
-      : error;
   });
   if (options.svg !== undefined) await writeFile(options.svg, renderChart(report));
   process.stdout.write(

@@ -5,6 +5,7 @@ import { matrix } from "../test/components/imageWorkflow/matrix";
 import { EXCEPTIONS } from "./lintWorkflows/exceptions";
 import { type LintResult, lintWorkflows, type WorkflowSet } from "./lintWorkflows/lint";
 import { prepareLintTools } from "./lintWorkflows/tools";
+import { untilInterrupted } from "./untilInterrupted";
 
 const ROOT = path.dirname(__dirname);
 const WORKFLOWS = ".github/workflows";
@@ -20,8 +21,10 @@ async function main(): Promise<void> {
   });
   const named = positionals.length > 0;
   const sets = named ? positionals.map(namedFile) : [ownFiles(), ...matrix()];
-  const tools = await prepareLintTools((line) => process.stderr.write(`${line}\n`));
-  const result = await lintWorkflows(sets, tools, EXCEPTIONS);
+  const result = await untilInterrupted(async () => {
+    const tools = await prepareLintTools((line) => process.stderr.write(`${line}\n`));
+    return lintWorkflows(sets, tools, EXCEPTIONS);
+  });
   // Exceptions are for all files; among a few, most have nothing to match.
   const report = named ? { ...result, unused: [] } : result;
   process.stdout.write(

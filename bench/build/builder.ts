@@ -52,12 +52,12 @@ export class Builder {
     const socket = join(folder, "buildkitd.sock");
     await mkdir(folder, { recursive: true });
     const group = await ControlGroup.create(`runner-fleet-bench-${process.pid}-${name}`);
-    await writeFile(config, configuration(workshop.registry, mirror, group.name));
     const [program, args] = group.wrap(workshop.buildkitd, [
       ...["--config", config, "--root", join(folder, "state"), "--addr", `unix://${socket}`],
     ]);
     let daemon: Daemon | undefined;
     try {
+      await writeFile(config, configuration(workshop.registry, mirror, group.name));
       daemon = await Daemon.start(program, args, {
         name: "buildkitd",
         log: join(folder, "log"),

@@ -3,17 +3,20 @@ import { cpus, loadavg, tmpdir } from "node:os";
 import { join } from "node:path";
 import { uninterrupted } from "../../local-cloud/core/interruption";
 import { removeFolder, run } from "../../local-cloud/hosts/run";
+import { RegistryClient } from "../../local-cloud/registry/client";
+import { startRegistry } from "../../local-cloud/registry/process";
 import { BUILDKIT_VERSION, BUILDX_VERSION, buildTools } from "../../local-cloud/tools";
+import { emulateArm64 } from "../../local-cloud/tools/emulation";
 import { Builder, combine, type Workshop } from "./builder";
-import { enableEmulation } from "./emulation";
 import { MIRROR, pushGoImage, STAND_IN_MIRROR } from "./images";
 import type { BenchOptions } from "./options";
-import { type Registry, startRegistry } from "./registry";
 import type { Environment, Measurements, Sample } from "./report";
 import { checkImage, Service } from "./service";
 
 const AMD64 = "linux/amd64";
 const ARM64 = "linux/arm64";
+/** Of the package qemu-user-static. */
+const EMULATOR = "/usr/bin/qemu-aarch64-static";
 const REPOSITORY = "example/folio";
 const MINUTE = 60_000;
 const NATIVE_TIMEOUT = 20 * MINUTE;
@@ -35,22 +38,39 @@ export async function measure(
       `bench:build: found ${process.platform} on ${process.arch}${process.getuid?.() === 0 ? "" : ", not as root"}, expected Linux on x64 as root: BuildKit mounts and QEMU's registration take it.`,
     );
   }
+  // Before this program itself makes work.
+  const load = loadavg()[0]!;
   const tools = await buildTools(log);
   const folder = await mkdtemp(join(tmpdir(), "runner-fleet-bench-"));
   const undo: (() => Promise<void>)[] = [() => removeFolder(folder)];
   try {
-    undo.push(await enableEmulation());
-    const registry = await startRegistry(join(folder, "registry"));
-    undo.push(() => registry.stop());
+    const emulation = await emulateArm64(EMULATOR);
+    if (!emulation.available) {
+      throw new Error(
+        `The emulated baseline cannot be had, so there is nothing to compare with: ${emulation.reason}.`,
+      );
+    }
+    undo.push(() => emulation.close());
+    const registry = await startRegistry({
+      program: "docker-registry",
+      storage: join(folder, "registry"),
+    });
+    undo.push(() => registry.close());
     const workshop: Workshop = {
       folder,
       buildkitd: tools.buildkitd,
       buildx: tools.buildx,
-      registry: registry.address,
+      registry: new URL(registry.url).host,
     };
-    const bench = new Bench(workshop, registry, await Service.prepare(folder), options, log);
+    const bench = new Bench(
+      workshop,
+      new RegistryClient(registry.url),
+      await Service.prepare(folder),
+      options,
+      log,
+    );
     await bench.prepareImages();
-    const environment = await describe(bench.service);
+    const environment = await describe(bench.service, load);
     return { environment, measurements: await bench.run() };
   } finally {
     await uninterrupted(() => undoAll(undo));
@@ -73,7 +93,7 @@ class Bench {
 
   constructor(
     private readonly workshop: Workshop,
-    private readonly registry: Registry,
+    private readonly registry: RegistryClient,
     readonly service: Service,
     private readonly options: BenchOptions,
     private readonly log: (line: string) => void,
@@ -246,18 +266,18 @@ function digests(...samples: readonly BuiltSample[]): string[] {
   return samples.map(({ digest }) => digest);
 }
 
-async function describe(service: Service): Promise<Environment> {
+async function describe(service: Service, load: number): Promise<Environment> {
   const firstLine = async (program: string, ...args: string[]) =>
     (await run(program, args)).split("\n")[0]!;
   return {
     cpus: cpus().length,
     model: cpus()[0]?.model.trim() || "unknown processor",
-    load: loadavg()[0]!,
+    load,
     versions: {
       BuildKit: BUILDKIT_VERSION,
       buildx: BUILDX_VERSION,
       Go: (await firstLine("go", "env", "GOVERSION")).replace(/^go/, ""),
-      QEMU: /version (\S+)/.exec(await firstLine("qemu-aarch64-static", "--version"))?.[1] ?? "?",
+      QEMU: /version (\S+)/.exec(await firstLine(EMULATOR, "--version"))?.[1] ?? "?",
       runc: /version (\S+)/.exec(await firstLine("runc", "--version"))?.[1] ?? "?",
       Linux: (await readFile("/proc/sys/kernel/osrelease", "utf8")).trim(),
     },

@@ -1,3 +1,5 @@
+import { factor, hundredths, seconds, table } from "../format";
+
 /** One run of one step: how long it took, and the processor time of the daemon and of the build's own processes. */
 export interface Sample {
   readonly seconds: number;
@@ -36,7 +38,7 @@ export interface Measurements {
 export interface Environment {
   readonly cpus: number;
   readonly model: string;
-  /** Load average over a minute before the first build; close to 0 on an idle machine. */
+  /** Load average over the minute before the benchmark began; close to 0 on an idle machine. */
   readonly load: number;
   readonly versions: Readonly<Record<string, string>>;
   readonly service: { readonly lines: number; readonly modules: number };
@@ -78,7 +80,7 @@ export interface Report {
 }
 
 /** The least ratios to the baseline, by row. */
-export const MARKS: Readonly<Record<string, number>> = {
+const MARKS: Readonly<Record<string, number>> = {
   "hybrid-cold": 8,
   "hybrid-one-line": 20,
   "hybrid-no-change": 50,
@@ -237,47 +239,23 @@ export function formatReport(report: Report): string {
     `Go service of ${environment.service.lines} lines with ${environment.service.modules} modules vendored. ${environment.cpus} cores, ${environment.model}.`,
     `${versions.join(", ")}.`,
     "",
-    columns([["build", "seconds", "CPU s", "ratio", "CPU", "cache", "mark"], ...main]),
+    table(
+      [["build", "seconds", "CPU s", "ratio", "CPU", "cache", "mark"], ...main],
+      [1, 2, 3, 4, 5],
+    ),
     "",
-    columns([
-      ["legs of the hybrid, seconds", "amd64", "arm64", "combine"],
-      ...legs.map((leg) => [
-        leg.title,
-        ...[leg.amd64, leg.arm64, leg.combine].map((value) => seconds(value)),
-      ]),
-    ]),
+    table(
+      [
+        ["legs of the hybrid, seconds", "amd64", "arm64", "combine"],
+        ...legs.map((leg) => [
+          leg.title,
+          ...[leg.amd64, leg.arm64, leg.combine].map((value) => seconds(value)),
+        ]),
+      ],
+      [1, 2, 3],
+    ),
     "",
     ...report.notes.map((note) => `- ${note}`),
     "",
   ].join("\n");
-}
-
-function columns(lines: readonly (readonly string[])[]): string {
-  const widths = lines[0]!.map((_, column) =>
-    Math.max(...lines.map((line) => line[column]!.length)),
-  );
-  return lines
-    .map((line) =>
-      line
-        .map((cell, column) =>
-          column === 0 || !/\d|^-$|^[a-zA-Z ]+$/.test(cell) || cell.startsWith(">=")
-            ? cell.padEnd(widths[column]!)
-            : cell.padStart(widths[column]!),
-        )
-        .join("  ")
-        .trimEnd(),
-    )
-    .join("\n");
-}
-
-export function seconds(value: number): string {
-  return value >= 100 ? value.toFixed(0) : value.toFixed(value >= 10 ? 1 : 2);
-}
-
-export function factor(value: number): string {
-  return `${value >= 10 ? value.toFixed(0) : value.toFixed(1)}x`;
-}
-
-function hundredths(value: number): number {
-  return Math.round(value * 100) / 100;
 }

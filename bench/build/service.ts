@@ -3,7 +3,8 @@ import { cp, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises"
 import { join } from "node:path";
 import { gunzipSync } from "node:zlib";
 import { run } from "../../local-cloud/hosts/run";
-import { type Registry, readIndex, readLayers } from "./registry";
+import type { RegistryClient } from "../../local-cloud/registry/client";
+import { imagesOf } from "../../local-cloud/registry/image";
 
 /** Sources of the sample service, Dockerfiles included. */
 export const SOURCES = join(__dirname, "..", "service");
@@ -56,31 +57,30 @@ export class Service {
  * @throws Error unless there are exactly linux/amd64 and linux/arm64, and each program says that it is for its platform.
  */
 export async function checkImage(
-  registry: Registry,
+  registry: RegistryClient,
   repository: string,
   tag: string,
   folder: string,
 ): Promise<void> {
-  const index = await readIndex(registry, repository, tag);
-  const images = index.filter(({ platform }) => platform?.architecture !== "unknown");
-  const platforms = images
-    .map(({ platform }) => `${platform?.os}/${platform?.architecture}`)
-    .sort();
+  const images = await imagesOf(registry, repository, tag);
+  const platforms = images.map(({ platform }) => platform);
   if (platforms.join(" ") !== "linux/amd64 linux/arm64") {
     throw new Error(
       `${repository}:${tag}: found ${platforms.join(", ")}, expected linux/amd64 and linux/arm64.`,
     );
   }
-  const place = await mkdtemp(join(folder, "check-"));
   for (const { digest, platform } of images) {
-    const layers = await readLayers(registry, repository, digest);
-    for (const layer of layers) {
-      execFileSync("tar", ["-x", "-C", place, "-f", "-"], { input: gunzipSync(layer) });
+    // One for each: the program of the other would do if this image had none.
+    const place = await mkdtemp(join(folder, "check-"));
+    const manifest = await registry.manifest(repository, digest);
+    for (const layer of manifest?.content.layers ?? []) {
+      const content = await registry.blob(repository, layer.digest);
+      execFileSync("tar", ["-x", "-C", place, "-f", "-"], { input: gunzipSync(content) });
     }
     const said = await run(join(place, "folio"), ["-version"]);
-    if (!said.includes(` linux/${platform?.architecture} `)) {
-      throw new Error(`${repository}:${tag} for ${platform?.architecture}: found ${said.trim()}.`);
+    if (!said.includes(` ${platform} `)) {
+      throw new Error(`${repository}:${tag} for ${platform}: found ${said.trim()}.`);
     }
+    await rm(place, { recursive: true });
   }
-  await rm(place, { recursive: true });
 }

@@ -1,5 +1,5 @@
-import { factor } from "../build/report";
 import { barChart } from "../chart";
+import { factor, hundredths, table } from "../format";
 import type { Measurement, Strategy } from "./benchRepository";
 import type { JobTiming } from "./timing";
 
@@ -48,13 +48,13 @@ export function rowsOf(measurements: readonly Measurement[]): Row[] {
 
 /** To hundredths. Times are whole seconds: none means less than one. */
 function quotient(one: number, other: number): number {
-  return Math.round((one / Math.max(1, other)) * 100) / 100;
+  return hundredths(one / Math.max(1, other));
 }
 
 /** Aligned text for people: the runs, their jobs, and how to read both. */
 export function textReport(rows: readonly Row[]): string {
   const times = (value: number | undefined) => (value === undefined ? "-" : factor(value));
-  const runs = aligned(
+  const runs = table(
     [
       ["strategy", "run", "seconds", "ratio", "CPU", "cache", "idle"],
       ...rows.map((row) => [
@@ -69,7 +69,7 @@ export function textReport(rows: readonly Row[]): string {
     ],
     [1, 2, 3, 4, 5, 6],
   );
-  const jobs = aligned(
+  const jobs = table(
     [
       ["strategy", "run", "queued", "seconds", "job", "on"],
       ...rows.flatMap(({ strategy, run, jobs = [] }) =>
@@ -111,24 +111,16 @@ export function svgReport(repository: string, rows: readonly Row[]): string {
           {
             label: `${strategy}, run ${run}`,
             value: seconds,
-            note: ratio === undefined ? `${seconds} s` : `${seconds} s, ${factor(ratio)}`,
+            shown: `${seconds} s`,
+            ...(ratio !== undefined && { note: factor(ratio) }),
             group: strategy,
           },
         ],
   );
-  return barChart(
-    `Image builds of ${repository} on GitHub`,
-    "Seconds from the dispatch to the end of the last job, and how many times as fast as QEMU's first run that is.",
+  return barChart({
+    title: `Image builds of ${repository} on GitHub`,
+    subtitle:
+      "Seconds from the dispatch to the end of the last job, and how many times as fast as QEMU's first run that is.",
     bars,
-  );
-}
-
-/** Columns side by side; those in `right` are set to the right. */
-function aligned(lines: readonly (readonly string[])[], right: readonly number[]): string {
-  const widths = lines[0]!.map((_, column) =>
-    Math.max(...lines.map((line) => line[column]!.length)),
-  );
-  const pad = (cell: string, column: number) =>
-    right.includes(column) ? cell.padStart(widths[column]!) : cell.padEnd(widths[column]!);
-  return lines.map((line) => line.map(pad).join("  ").trimEnd()).join("\n");
+  });
 }

@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { mkdir, mkdtemp, readdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { uninterrupted } from "../core/interruption";
@@ -93,17 +94,9 @@ async function storageFolder(): Promise<string> {
   const parent = join(cacheRoot(), "registries");
   await mkdir(parent, { recursive: true });
   for (const name of await readdir(parent)) {
-    if (!isRunning(Number.parseInt(name, 10))) {
+    if (!existsSync(`/proc/${Number.parseInt(name, 10)}`)) {
       await rm(join(parent, name), { recursive: true, force: true });
     }
   }
   return mkdtemp(join(parent, `${process.pid}-`));
-}
-
-function isRunning(pid: number): boolean {
-  try {
-    return process.kill(pid, 0);
-  } catch (error) {
-    return (error as NodeJS.ErrnoException).code === "EPERM";
-  }
 }

@@ -1,3 +1,4 @@
+import { existsSync } from "node:fs";
 import { copyFile, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { cached, keyOf } from "../hosts/cache";
@@ -36,22 +37,22 @@ export async function emulateArm64(emulator: string): Promise<Emulation> {
   if (process.platform !== "linux" || process.getuid?.() !== 0) {
     return { available: false, reason: "emulation of arm64 is registered by root on Linux" };
   }
+  let mounted = false;
   try {
-    const mounted = await mountRegistry();
+    mounted = await mountRegistry();
     await removeAbandoned();
-    const entry = join(REGISTRY, `${OWN}${process.pid}-${count++}`);
-    await register(entry, emulator);
+    const name = `${OWN}${process.pid}-${count++}`;
+    await writeFile(join(REGISTRY, "register"), registration(name, emulator));
     return {
       available: true,
       by: "emulator",
       close: async () => {
-        await writeFile(entry, "-1");
-        // Entries of others would go with it.
-        const left = (await readdir(REGISTRY)).filter((name) => !FIXED.includes(name));
-        if (mounted && left.length === 0) await capture("umount", [REGISTRY]);
+        await writeFile(join(REGISTRY, name), "-1");
+        if (mounted) await unmountRegistry();
       },
     };
   } catch (error) {
+    if (mounted) await unmountRegistry();
     const said = error instanceof Error ? error.message : String(error);
     return { available: false, reason: `emulation of arm64 cannot be had here: ${said}` };
   }
@@ -65,28 +66,28 @@ async function mountRegistry(): Promise<boolean> {
   return true;
 }
 
+/** Entries of others would go with it: then it stays. */
+async function unmountRegistry(): Promise<void> {
+  const left = (await readdir(REGISTRY)).filter((name) => !FIXED.includes(name));
+  if (left.length === 0) await capture("umount", [REGISTRY]);
+}
+
 /** Entries of processes that ended before they could take them back. */
 async function removeAbandoned(): Promise<void> {
   for (const name of await readdir(REGISTRY)) {
     if (!name.startsWith(OWN)) continue;
     const pid = Number.parseInt(name.slice(OWN.length), 10);
-    if (!(await isRunning(pid))) await writeFile(join(REGISTRY, name), "-1");
+    if (!existsSync(`/proc/${pid}`)) await writeFile(join(REGISTRY, name), "-1");
   }
 }
 
-function isRunning(pid: number): Promise<boolean> {
-  return readFile(`/proc/${pid}/stat`).then(
-    () => true,
-    () => false,
-  );
-}
-
-async function register(entry: string, interpreter: string): Promise<void> {
+/**
+ * The line that has the kernel run programs for arm64 by an interpreter. Flag F: it is opened now, and so the same file in
+ * every container.
+ */
+export function registration(name: string, interpreter: string): string {
   const bytes = (hex: string): string => hex.replace(/../g, "\\x$&");
-  const name = entry.slice(REGISTRY.length + 1);
-  // Flag F: opened now, and so the same file in every container.
-  const line = `:${name}:M::${bytes(MAGIC)}:${bytes(MASK)}:${interpreter}:F`;
-  await writeFile(join(REGISTRY, "register"), line);
+  return `:${name}:M::${bytes(MAGIC)}:${bytes(MASK)}:${interpreter}:F`;
 }
 
 /** Debian's QEMU for programs of arm64, taken out of its package, or found in the cache. */

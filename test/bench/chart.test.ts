@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { renderChart } from "../../bench/build/chart";
 import { buildReport, type Report, type Sample } from "../../bench/build/report";
+import { barChart } from "../../bench/chart";
 
 const one = (seconds: number): Sample[] => [{ seconds, cpuSeconds: seconds }];
 const legs = (seconds: number) => ({
@@ -78,6 +79,26 @@ describe("bench:build, chart", () => {
     assert.match(svg, /400 s<\/tspan> · baseline</);
     assert.match(svg, /30\.5 s<\/tspan> · 13x · ≥ 8x met</);
     assert.match(svg, /stands in for the ARM64 one/);
+  });
+
+  it("names each colour once", () => {
+    const svg = renderChart(report());
+    for (const [name, rows] of [
+      ["emulated", 3],
+      ["native", 5],
+      ["native and persistent cache", 2],
+    ] as const) {
+      const legend = new RegExp(`fill="(#[0-9a-f]{6})"/><text [^>]*>${name}</text>`).exec(svg);
+      const color = legend?.[1] ?? assert.fail(name);
+      assert.equal(svg.split(`fill="${color}"`).length - 1, rows + 1, name);
+    }
+  });
+
+  it("is there for no bars as well, and where all are of no length", () => {
+    const empty = { title: "t", subtitle: "s", bars: [] };
+    checkNesting(barChart(empty));
+    const bars = [{ label: "l", value: 0, shown: "0 s", group: "g" }];
+    assert.match(barChart({ ...empty, bars }), /<rect x="300"[^>]* width="2\.0"/);
   });
 
   it("escapes what it is given", () => {

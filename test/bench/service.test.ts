@@ -2,7 +2,6 @@ import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { configuration } from "../../bench/build/builder";
-import { registration } from "../../bench/build/emulation";
 import { CHANGED_FILE, SOURCES, withOneLineChanged } from "../../bench/build/service";
 
 const source = (name: string) => readFile(join(SOURCES, name), "utf8");
@@ -45,16 +44,5 @@ describe("bench:build, what is built", () => {
     );
     assert.match(config, /\[registry\."127\.0\.0\.1:5000"\]\n {2}http = true/);
     assert.equal(config.match(/^\[worker\.oci\]$/gm)?.length, 1);
-  });
-
-  it("registers QEMU for programs of arm64", () => {
-    const [, name, kind, offset, magic, mask, interpreter, flags] = registration("x").split(":");
-    assert.deepEqual(
-      [name, kind, offset, interpreter, flags],
-      ["x", "M", "", "/usr/bin/qemu-aarch64-static", "F"],
-    );
-    const bytes = (text: string) => text.split("\\x").length - 1;
-    assert.deepEqual([bytes(magic!), bytes(mask!)], [20, 20]);
-    assert.match(magic!, /^\\x7f\\x45\\x4c\\x46\\x02\\x01.*\\xb7\\x00$/);
   });
 });

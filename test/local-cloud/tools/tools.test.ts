@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { IMAGE_SOURCES } from "../../../local-cloud/hosts/images";
 import { missingCapability } from "../../../local-cloud/hosts/prepare";
 import { BUILDKIT_VERSION, buildTools, BUILDX_VERSION } from "../../../local-cloud/tools";
-import { emulateArm64, fetchEmulator } from "../../../local-cloud/tools/emulation";
+import { emulateArm64, fetchEmulator, registration } from "../../../local-cloud/tools/emulation";
 
 const go = (folder: string, ...args: string[]): string =>
   execFileSync("go", args, {
@@ -70,5 +70,16 @@ describe("emulation of arm64", function () {
     }
     await emulation.close();
     assert.deepEqual(entries(), []);
+  });
+
+  it("is registered for programs of arm64 alone", () => {
+    const [, name, kind, offset, magic, mask, interpreter, flags] = registration(
+      "x",
+      "/opt/qemu",
+    ).split(":");
+    assert.deepEqual([name, kind, offset, interpreter, flags], ["x", "M", "", "/opt/qemu", "F"]);
+    const bytes = (text: string) => text.split("\\x").length - 1;
+    assert.deepEqual([bytes(magic!), bytes(mask!)], [20, 20]);
+    assert.match(magic!, /^\\x7f\\x45\\x4c\\x46\\x02\\x01.*\\xb7\\x00$/);
   });
 });
