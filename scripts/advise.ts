@@ -8,17 +8,14 @@ const DOCKERFILES = ["Dockerfile", "Containerfile"];
 const SKIPPED = new Set([".git", "node_modules"]);
 const MAXIMUM_FILES = 100_000;
 
+const USAGE = "npm run advise -- PATH [--context FOLDER] [--json]";
+
 /** Says what in a Dockerfile defeats fast builds. Ends with 0 for nothing, 2 for findings, 1 for wrong usage. */
 function main(): void {
-  const { values, positionals } = parseArgs({
-    options: { json: { type: "boolean", default: false }, context: { type: "string" } },
-    allowPositionals: true,
-  });
+  const { values, positionals } = options();
   const [given, ...more] = positionals;
   if (given === undefined || more.length > 0) {
-    throw new Error(
-      `found ${positionals.length} paths, expected one: npm run advise -- PATH [--context FOLDER] [--json].`,
-    );
+    throw new Error(`found ${positionals.length} paths, expected one: ${USAGE}.`);
   }
   const dockerfile = findDockerfile(given);
   const context = values.context ?? path.dirname(dockerfile);
@@ -28,8 +25,12 @@ function main(): void {
   const shared = path.join(context, ".dockerignore");
   // One for this Dockerfile alone comes before that of the context.
   const ignore = [`${dockerfile}.dockerignore`, shared].find((file) => existsSync(file));
+  const instructions = readFileSync(dockerfile, "utf8");
+  if (!/^\s*FROM\s/im.test(instructions)) {
+    throw new Error(`found no FROM in ${dockerfile}, expected a Dockerfile.`);
+  }
   const findings = advise({
-    dockerfile: { path: dockerfile, text: readFileSync(dockerfile, "utf8") },
+    dockerfile: { path: dockerfile, text: instructions },
     ...(ignore && { dockerignore: { path: ignore, text: readFileSync(ignore, "utf8") } }),
     dockerignorePath: shared,
     files: filesOf(context),
@@ -38,6 +39,18 @@ function main(): void {
     values.json ? `${JSON.stringify({ findings }, null, 2)}\n` : text(dockerfile, findings),
   );
   process.exitCode = findings.length === 0 ? 0 : 2;
+}
+
+function options() {
+  try {
+    return parseArgs({
+      options: { json: { type: "boolean", default: false }, context: { type: "string" } },
+      allowPositionals: true,
+    });
+  } catch (error) {
+    const [first] = (error as Error).message.split(". ", 1);
+    throw new Error(`${first}, expected ${USAGE}.`, { cause: error });
+  }
 }
 
 function findDockerfile(given: string): string {

@@ -13,10 +13,8 @@ mapfile -t tags < <(jq --raw-output '.tags[]' <<<"$METADATA")
 mapfile -t annotations < <(jq --raw-output '.annotations[]' <<<"$METADATA")
 [[ "${#tags[@]}" -gt 0 ]] || fail "No image tag follows from $GITHUB_REF."
 
-options=()
+options=(--annotation "index:runner-fleet.run-id=$GITHUB_RUN_ID")
 for annotation in "${annotations[@]}"; do options+=(--annotation "$annotation"); done
-names=()
-for tag in "${tags[@]}"; do names+=(--tag "$tag"); done
 
 # The index is checked before anything has a tag.
 index="$(docker buildx imagetools create --dry-run "${options[@]}" "${sources[@]}")"
@@ -41,6 +39,23 @@ for entry in "${entries[@]}"; do
   done
 done
 
+# A tag never goes back: a run that is repeated or overtaken leaves it to the later one, whose number is higher. The
+# tag of the commit means the same in both.
+names=() moved=()
+for tag in "${tags[@]}"; do
+  last=
+  if [[ "$tag" != *":sha-$GITHUB_SHA" ]]; then
+    last="$(docker buildx imagetools inspect --raw "$tag" 2>/dev/null |
+      jq --raw-output '.annotations["runner-fleet.run-id"] // ""')" || last=
+  fi
+  if [[ "$last" =~ ^[0-9]{1,18}$ && "$last" -gt "$GITHUB_RUN_ID" ]]; then
+    echo "::notice::$tag stays as the later run $last has published it."
+  else
+    names+=(--tag "$tag") moved+=("$tag")
+  fi
+done
+[[ "${#moved[@]}" -gt 0 ]] || fail "Later runs have published all tags of this one, ${tags[*]}."
+
 docker buildx imagetools create "${options[@]}" "${names[@]}" "${sources[@]}"
 
 # Read back by digest: another run may have moved a tag by now.
@@ -51,5 +66,5 @@ digest="sha256:$(printf '%s' "$index" | sha256sum | cut --delimiter=' ' --fields
 echo "digest=$digest" >>"$GITHUB_OUTPUT"
 {
   echo "Published \`$digest\` for $platforms as"
-  printf -- "- \`%s\`\n" "${tags[@]}"
+  printf -- "- \`%s\`\n" "${moved[@]}"
 } >>"$GITHUB_STEP_SUMMARY"

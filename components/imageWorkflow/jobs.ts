@@ -26,7 +26,8 @@ const HOSTED_AMD64 = "ubuntu-24.04";
  */
 const TIMEOUT = { test: 30, build: 60, emulatedBuild: 180, scan: 15, combine: 10, attest: 10 };
 
-const IS_PULL_REQUEST = "github.event_name == 'pull_request'";
+/** A condition of jobs and steps. */
+export const IS_PULL_REQUEST = "github.event_name == 'pull_request'";
 const PUBLISHES = "github.event_name != 'pull_request'";
 const FROM_FORK = `${IS_PULL_REQUEST} && github.event.pull_request.head.repo.full_name != github.repository`;
 

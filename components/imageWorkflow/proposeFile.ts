@@ -219,25 +219,30 @@ class Repository {
       if (response.ok || accepted.includes(status)) {
         return { status, as: (schema) => read(schema, text, what) };
       }
-      const limited = status === 429 || (status === 403 && headers.has("retry-after"));
+      // GitHub says 403 too when a limit is reached, and it is no right of the token that is missing then.
+      const exhausted = headers.get("x-ratelimit-remaining") === "0";
+      const limited =
+        status === 429 || (status === 403 && (exhausted || headers.has("retry-after")));
       const wait = Number(headers.get("retry-after") ?? attempt) * 1000;
       if (attempt === ATTEMPTS || !(limited || status >= 500) || !(wait <= MAX_WAIT_MS)) {
-        throw new ProposalError(this.#refusal(what, method, path, status, text));
+        const rights = limited ? "" : missingRight(method, path, status);
+        const said = messageIn(text);
+        throw new ProposalError(
+          `GitHub answered ${status}${said && ` (${said})`} to ${what}${rights}.`,
+        );
       }
       await sleep(wait);
     }
   }
+}
 
-  #refusal(what: string, method: string, path: string, status: number, text: string): string {
-    const said = messageIn(text);
-    const sentence = `GitHub answered ${status}${said && ` (${said})`} to ${what}`;
-    if (![401, 403, 404].includes(status) || method === "GET") return `${sentence}.`;
-    // GitHub says 404 as well where a token lacks a right.
-    const right = path.startsWith("/pulls")
-      ? `"Pull requests: write"`
-      : `"Contents: write" and "Workflows: write" (a classic token: the scopes repo and workflow)`;
-    return `${sentence}, expected a token with the permission ${right} there.`;
-  }
+/** What the token may lack, as the end of a sentence. GitHub says 404 as well where a token lacks a right. */
+function missingRight(method: string, path: string, status: number): string {
+  if (![401, 403, 404].includes(status) || method === "GET") return "";
+  const right = path.startsWith("/pulls")
+    ? `"Pull requests: write"`
+    : `"Contents: write" and "Workflows: write" (a classic token: the scopes repo and workflow)`;
+  return `, expected a token with the permission ${right} there`;
 }
 
 function read<T>(schema: z.ZodType<T>, text: string, what: string): T {

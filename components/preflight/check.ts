@@ -480,6 +480,14 @@ function checkGitHub(
         "a repository that it may write to",
       );
     }
+    for (const [target, { path, repository: own = target }] of Object.entries(settings.targets)) {
+      if (own.toLowerCase() !== name.toLowerCase() || !central.files.has(path)) continue;
+      report.problem(
+        `targets.${target}.path`,
+        `${path} in ${fullName}, where a workflow lies that targets with emit: reusable call`,
+        "another path",
+      );
+    }
     if (!repository.private) return;
     for (const [target, { emit, repository: own = target }] of Object.entries(settings.targets)) {
       const caller = repositories.get(own.toLowerCase());

@@ -410,7 +410,6 @@ async function readOrganization(api: Api, name: string): Promise<GitHubFacts["or
 const RUNNER_GROUPS_PER_PAGE = 100;
 const runnerGroupsAnswer = z.object({ runner_groups: z.array(z.object({ name: z.string() })) });
 
-/** What a token may do in the organization, and the names of the runner groups if it may see them. */
 const SECRETS_PER_PAGE = 100;
 const secretsAnswer = z.object({
   secrets: z.array(z.object({ name: z.string(), updated_at: z.string() })),
@@ -430,6 +429,7 @@ async function readSecrets(api: Api, organization: string): Promise<ReadonlyMap<
   return updatedAt;
 }
 
+/** What a token may do in the organization, and the names of the runner groups if it may see them. */
 async function readRights(
   api: Api,
   organization: string,
@@ -637,10 +637,12 @@ async function readBranch(
   const found = await api.get(path, branchAnswer);
   let protection: Protection | undefined;
   if (found?.protected === true) {
-    protection =
+    const classic =
       found.protection?.enabled === true
         ? await readProtection(api, path, found, repository)
-        : await readRules(api, root, branch);
+        : undefined;
+    // Both kinds can hold for one branch.
+    protection = classic?.certain ? classic : ((await readRules(api, root, branch)) ?? classic);
   }
   return { branch, branchExists: found !== undefined, protection };
 }

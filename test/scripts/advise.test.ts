@@ -88,7 +88,16 @@ describe("npm run advise", function () {
       () => [folder],
       /^advise: found no Dockerfile or Containerfile in .*\n$/,
     ],
-    ["an unknown option", () => [folder, "--what"], /^advise: Unknown option '--what'[^\n]*\n$/],
+    [
+      "an unknown option",
+      () => [folder, "--what"],
+      /^advise: Unknown option '--what', expected npm run advise -- PATH [^\n]*\.\n$/,
+    ],
+    [
+      "a file that is no Dockerfile",
+      () => [write("README.md", "# From here\n"), join(folder, "README.md")].slice(1) as string[],
+      /^advise: found no FROM in .*README\.md, expected a Dockerfile\.\n$/,
+    ],
     [
       "a context that is no folder",
       () => [write("Dockerfile", ""), folder, "--context", join(folder, "x")].slice(1) as string[],

@@ -174,6 +174,19 @@ describe("proposeFile", () => {
     });
   });
 
+  it("does not take a limit for a lack of rights", async () => {
+    respond(
+      "POST",
+      /\/git\/refs$/,
+      403,
+      { message: "API rate limit exceeded" },
+      { headers: { "x-ratelimit-remaining": "0", "retry-after": "3600" } },
+    );
+    await assert.rejects(proposeFile(file()), {
+      message: "GitHub answered 403 (API rate limit exceeded) to POST /git/refs in acme/webppt.",
+    });
+  });
+
   it("says which right a token lacks", async () => {
     await assert.rejects(
       proposeFile(file({ token: github.tokens.noWorkflow })),

@@ -35,8 +35,8 @@ case "$3" in
     fi
     ;;
   inspect)
-    [[ "$4" == --raw && "$5" == ${IMAGE}@sha256:* ]]
-    cat "$STAND_IN/\${5#*sha256:}"
+    [[ "$4" == --raw && "$5" == ${IMAGE}[@:]* ]]
+    cat "$STAND_IN/\${5##*:}"
     ;;
 esac
 `;
@@ -108,6 +108,8 @@ describe("the script that combines", () => {
         ],
       }),
       GITHUB_REF: "refs/tags/31",
+      GITHUB_RUN_ID: "900",
+      GITHUB_SHA: "c0ffee",
       GITHUB_OUTPUT: join(folder, "output"),
       GITHUB_STEP_SUMMARY: join(folder, "summary"),
       ...environment,
@@ -125,6 +127,8 @@ describe("the script that combines", () => {
     const { status, stdout, created } = combine();
     assert.equal(status, 0, stdout);
     assert.deepEqual(created, [
+      "--annotation",
+      "index:runner-fleet.run-id=900",
       "--annotation",
       "index:org.opencontainers.image.description=Pictures, smaller $(rm -rf) ones",
       "--tag",
@@ -157,8 +161,77 @@ describe("the script that combines", () => {
       METADATA: JSON.stringify({ tags: [`${IMAGE}:31`], annotations: [] }),
     });
     assert.equal(status, 0);
-    assert.deepEqual(created, ["--tag", `${IMAGE}:31`, `${IMAGE}@${AMD64}`, `${IMAGE}@${ARM64}`]);
+    assert.deepEqual(created!.slice(2), [
+      "--tag",
+      `${IMAGE}:31`,
+      `${IMAGE}@${AMD64}`,
+      `${IMAGE}@${ARM64}`,
+    ]);
   });
+
+  /** What the registry has under a tag. */
+  function tagged(tag: string, run: unknown): void {
+    writeFileSync(
+      join(folder, tag),
+      JSON.stringify(run === undefined ? {} : { annotations: { "runner-fleet.run-id": run } }),
+    );
+  }
+  const namesIn = (created: string[] | undefined) =>
+    created?.filter((_, at) => created[at - 1] === "--tag");
+
+  it("leaves a tag to a later run that has published it", () => {
+    const index = registry(BOTH);
+    tagged("latest", "1000");
+    tagged("31", "899");
+    const { status, stdout, created } = combine();
+    assert.equal(status, 0);
+    assert.equal(
+      stdout,
+      `::notice::${IMAGE}:latest stays as the later run 1000 has published it.\n`,
+    );
+    assert.deepEqual(namesIn(created), [`${IMAGE}:31`]);
+    assert.equal(
+      readFileSync(join(folder, "summary"), "utf8"),
+      `Published \`${digestOf(index)}\` for linux/amd64 linux/arm64 as\n- \`${IMAGE}:31\`\n`,
+    );
+  });
+
+  it("says so when later runs have published every tag", () => {
+    registry(BOTH);
+    tagged("latest", "901");
+    tagged("31", "901");
+    const { status, stdout, created } = combine();
+    assert.equal(status, 1);
+    assert.match(
+      stdout,
+      /^::error::Later runs have published all tags of this one, \S+:31 \S+:latest\.$/m,
+    );
+    assert.equal(created, undefined);
+  });
+
+  it("moves the tag of the commit, which several runs may publish", () => {
+    registry(BOTH);
+    tagged("sha-c0ffee", "901");
+    const { status, created } = combine({
+      METADATA: JSON.stringify({ tags: [`${IMAGE}:sha-c0ffee`], annotations: [] }),
+    });
+    assert.equal(status, 0);
+    assert.deepEqual(namesIn(created), [`${IMAGE}:sha-c0ffee`]);
+  });
+
+  for (const [what, run] of [
+    ["its own run, repeated,", "900"],
+    ["something else", undefined],
+    ["a run of another kind", "latest[$(touch hacked)]"],
+  ] as const) {
+    it(`moves a tag that ${what} has published`, () => {
+      registry(BOTH);
+      tagged("latest", run);
+      const { status, created } = combine();
+      assert.equal(status, 0);
+      assert.deepEqual(namesIn(created), [`${IMAGE}:31`, `${IMAGE}:latest`]);
+    });
+  }
 
   it("tags the index of a single build, of the platforms that are expected", () => {
     registry([BOTH[0]!]);

@@ -723,6 +723,24 @@ const cases: Record<string, Case> = {
       'fleet:reusableWorkflows.branch: found no branch "stable" in acme/central, expected one that exists, such as the default branch master.',
     ],
   },
+  "a target that takes the place of a workflow that is called": {
+    settings: (raw) => {
+      reusable(raw);
+      set("targets.again", {
+        repository: "Central",
+        image: "ghcr.io/acme/again",
+        path: ".github/workflows/image-hybrid.yml",
+      })(raw);
+    },
+    github: withCentral({
+      files: new Map([
+        [".github/workflows/image-hybrid.yml", { workflowFile: "ours", blob: "b1" }],
+      ]),
+    }),
+    problems: [
+      "fleet:targets.again.path: found .github/workflows/image-hybrid.yml in acme/central, where a workflow lies that targets with emit: reusable call, expected another path.",
+    ],
+  },
   "a central file of others": {
     settings: reusable,
     github: withCentral({

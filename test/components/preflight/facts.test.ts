@@ -742,6 +742,7 @@ describe("readFacts, of where workflows are delivered", () => {
   const rules = (...types: string[]) => ({
     body: types.map((type, index) => ({ type, ruleset_id: index + 1 })),
   });
+  const rulesOfBranch = `${root}/rules/branches/master?per_page=100`;
   const ruleset = (id: number) => `${root}/rulesets/${id}?includes_parents=true`;
 
   const protections: Record<
@@ -810,15 +811,25 @@ describe("readFacts, of where workflows are delivered", () => {
     "is a ruleset that nobody may bypass": [
       {
         [branch]: isProtected({ enabled: false }),
-        [`${root}/rules/branches/master?per_page=100`]: rules("deletion", "pull_request"),
+        [rulesOfBranch]: rules("deletion", "pull_request"),
         [ruleset(2)]: { body: { current_user_can_bypass: "pull_requests_only" } },
+      },
+      { rule: "requires pull requests", certain: true },
+    ],
+    "lets administrators pass, where a ruleset does not": [
+      {
+        ...admin,
+        [branch]: isProtected(),
+        [`${branch}/protection`]: { body: { required_pull_request_reviews: {} } },
+        [rulesOfBranch]: rules("pull_request"),
+        [ruleset(1)]: { body: { current_user_can_bypass: "never" } },
       },
       { rule: "requires pull requests", certain: true },
     ],
     "is a ruleset that lets the token pass": [
       {
         [branch]: isProtected({ enabled: false }),
-        [`${root}/rules/branches/master?per_page=100`]: rules("required_status_checks"),
+        [rulesOfBranch]: rules("required_status_checks"),
         [ruleset(1)]: { body: { current_user_can_bypass: "always" } },
       },
       undefined,
@@ -826,7 +837,7 @@ describe("readFacts, of where workflows are delivered", () => {
     "is a ruleset that does not say whom it lets pass": [
       {
         [branch]: isProtected({ enabled: false }),
-        [`${root}/rules/branches/master?per_page=100`]: rules("update"),
+        [rulesOfBranch]: rules("update"),
         [ruleset(1)]: { status: 404 },
       },
       { rule: "restricts who may push", certain: false },
@@ -834,7 +845,7 @@ describe("readFacts, of where workflows are delivered", () => {
   };
   for (const [what, [answers, expected]] of Object.entries(protections)) {
     it(`a branch whose protection ${what}`, async () => {
-      const { findings } = await read(answers);
+      const { findings } = await read({ [rulesOfBranch]: rules(), ...answers });
       assert.deepEqual(github(findings).targets.get("webppt")?.protection, expected);
     });
   }
