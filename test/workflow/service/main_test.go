@@ -1,9 +1,16 @@
 package main
 
-import "testing"
+import (
+	"encoding/json"
+	"testing"
+)
 
-func TestGreeting(t *testing.T) {
-	if describe().Greeting != greeting {
-		t.Fatalf("got %q", describe().Greeting)
+func TestDescription(t *testing.T) {
+	var told struct{ Greeting, Platform string }
+	if err := json.Unmarshal([]byte(describe()), &told); err != nil {
+		t.Fatal(err)
+	}
+	if told.Greeting != greeting || told.Platform == "" {
+		t.Fatalf("got %+v", told)
 	}
 }
