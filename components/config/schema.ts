@@ -219,6 +219,9 @@ const attestations = z.strictObject({
   cosign: z.boolean().default(false),
 });
 
+/** GitHub evaluates no expression where a workflow names branches. */
+const branch = z.string().regex(/^(?!.*\$\{\{).+$/, { error: "the name of a branch" });
+
 const target = z.strictObject({
   /** Repository of the organization; default: the target's name. */
   repository: repositoryName.optional(),
@@ -248,7 +251,7 @@ const target = z.strictObject({
   scan: scan.optional(),
   attestations: attestations.prefault({}),
   /** Branch whose pushes publish `latest` and that the workflow is delivered to; default: the default branch. */
-  branch: z.string().min(1).optional(),
+  branch: branch.optional(),
   path: z
     .string()
     .regex(/^\.github\/workflows\/[A-Za-z0-9._-]+\.ya?ml$/, {
@@ -276,7 +279,7 @@ const reusableWorkflows = z.strictObject({
   /** Repository of the organization, such as `.github`; needed when a target calls one of them. */
   repository: repositoryName.optional(),
   /** Branch that holds them; default: the default branch. */
-  branch: z.string().min(1).optional(),
+  branch: branch.optional(),
 });
 
 export const fleetSchema = z

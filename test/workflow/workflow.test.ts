@@ -179,7 +179,7 @@ describe("the emitted workflow, executed", function () {
     assert.deepEqual(await registry.tags(REPOSITORY), before);
   });
 
-  it("builds a fork's pull request on hosted runners only, without secrets", async () => {
+  it("builds a fork's pull request on hosted runners only, and gives it no way to push", async () => {
     const { GITHUB_BASE_URL, GITHUB_TOKEN } = cloud.environment;
     const answer = await fetch(
       `${GITHUB_BASE_URL}repos/${REPOSITORY}/actions/permissions/fork-pr-workflows-private-repos`,
@@ -205,6 +205,7 @@ describe("the emitted workflow, executed", function () {
     succeeded(run);
     for (const job of run.jobs.filter(({ conclusion }) => conclusion !== "skipped"))
       assert.equal(job.runnerKind, "hosted", job.name);
+    assert.doesNotMatch(run.jobs.map(({ log }) => log).join("\n"), /Login Succeeded/);
     assert.deepEqual(await registry.tags(REPOSITORY), before);
   });
 

@@ -338,6 +338,10 @@ const refused: Record<string, [change: (raw: Raw) => void, ...problems: string[]
     (raw) => (webppt(raw).attestations = { provenance: false }),
     "fleet:targets.webppt.attestations.provenance: found false, expected auto or max or min.",
   ],
+  "a branch with an expression": [
+    (raw) => (webppt(raw).branch = "x-${{ github.ref }}"),
+    'fleet:targets.webppt.branch: found "x-${{ github.ref }}", expected the name of a branch.',
+  ],
   "another way to deliver": [
     (raw) => (webppt(raw).delivery = "push"),
     'fleet:targets.webppt.delivery: found "push", expected commit or pullRequest.',
