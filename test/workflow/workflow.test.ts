@@ -39,6 +39,7 @@ describe("the emitted workflow, executed", function () {
           id: "CVE-0000-0001",
           ecosystem: "go",
           package: "example.com/broken",
+          fixed: "1.0.1",
           severity: "CRITICAL",
           title: "broken",
         },
