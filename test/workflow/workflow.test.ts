@@ -288,6 +288,47 @@ describe("the emitted workflow, executed", function () {
     assert.ok((await registry.tags(REPOSITORY)).includes("buildcache-arm64"));
   });
 
+  it("publishes by every other strategy, and through a central workflow", async () => {
+    await scene.stack.configure({
+      "targets.hello": { image: "ghcr.io/acme/hello", strategy: "amd64" },
+      ...(cloud.emulation.available && {
+        "targets.webp-server": { image: "ghcr.io/acme/webp-server", strategy: "qemu" },
+      }),
+      "targets.called": {
+        repository: "hello",
+        path: ".github/workflows/called.yml",
+        image: "ghcr.io/acme/called",
+        strategy: "hosted-arm",
+        emit: "reusable",
+      },
+      reusableWorkflows: { repository: "webp-server" },
+    });
+    await scene.pulumi("up");
+    const wanted = [
+      { repository: "hello", image: "hello", platforms: ["linux/amd64"] },
+      { repository: "hello", path: "called", image: "called", platforms: PLATFORMS },
+      ...(cloud.emulation.available
+        ? [{ repository: "webp-server", image: "webp-server", platforms: PLATFORMS }]
+        : []),
+    ];
+    for (const { repository, path = "image", image, platforms } of wanted) {
+      const full = `acme/${repository}`;
+      const find = () =>
+        cloud.github.runs
+          .list(full)
+          .find((run) => run.path === `.github/workflows/${path}.yml` && run.event === "push");
+      await scene.until(`a run builds ${image}`, () => find() !== undefined);
+      const run = await cloud.github.runs.wait(find()!.id, 240_000);
+      succeeded(run);
+      assert.ok(run.jobs.every(({ runnerKind }) => runnerKind !== "self-hosted"));
+      const images = await imagesOf(registry, `acme/${image}`, "latest");
+      assert.deepEqual(
+        images.map(({ platform, attestations }) => [platform, attestations]),
+        platforms.map((platform) => [platform, ATTESTED]),
+      );
+    }
+  });
+
   function greeting(text: string): string {
     return `package main\n\nconst greeting = "${text}"\n`;
   }
