@@ -50,25 +50,18 @@ export async function startLocalCloud(options: LocalCloudOptions = {}): Promise<
   const traffic = new Traffic();
   // No host runs, and so none asks, before there are APIs to make one.
   const accessOf = (token: string) => github.registryAccess(token);
-  const { hosts, runners, registries, emulation } = await startMachines(options, log, accessOf, {
+  const machines = await startMachines(options, log, accessOf, {
     names: ["github.com", "api.github.com"],
     handler: (request) => github.fetch(request),
     metadata: (id, path) => hetzner.metadata(id, path),
   });
-  const closeMachines = async () => {
-    try {
-      await hosts.close();
-    } finally {
-      await registries?.close();
-      if (emulation.available) await emulation.close();
-    }
-  };
+  const { hosts, runners, registries, emulation } = machines;
   const github = await createGitHub({
     traffic,
     hosted: { runners },
     startsWorkflows: options.startsWorkflows ?? registries !== undefined,
   }).catch(async (error: unknown) => {
-    await uninterrupted(closeMachines);
+    await uninterrupted(() => closeMachines(machines));
     throw error;
   });
   const hetzner = createHetzner({ traffic, hosts });
@@ -78,7 +71,7 @@ export async function startLocalCloud(options: LocalCloudOptions = {}): Promise<
     try {
       await github.close();
     } finally {
-      await closeMachines();
+      await closeMachines(machines);
     }
   };
   const serve = async (side: Hetzner | GitHub): Promise<string> => {
@@ -153,8 +146,24 @@ async function startMachines(
     const runners = createBootedRunners({ hosts, root: images.runnerRoot, advisories });
     return { hosts, runners, registries, emulation };
   } catch (error) {
-    await registries?.close();
-    if (emulation.available) await emulation.close();
+    await uninterrupted(() => closeMachines({ registries, emulation }));
     throw error;
+  }
+}
+
+/** Closes each one, whether or not those before could be closed. */
+async function closeMachines({
+  hosts,
+  registries,
+  emulation,
+}: Pick<Machines, "registries" | "emulation"> & Partial<Machines>): Promise<void> {
+  try {
+    await hosts?.close();
+  } finally {
+    try {
+      await registries?.close();
+    } finally {
+      if (emulation.available) await emulation.close();
+    }
   }
 }

@@ -1,7 +1,6 @@
 import { chmod, chown, mkdir, writeFile } from "node:fs/promises";
 import { basename, dirname, join } from "node:path";
 import { StringDecoder } from "node:string_decoder";
-import { executorBundle } from "../actions/bundle";
 import type { Advisory } from "../actions/standIns/trivy";
 import type { HostedJob, HostedRunners } from "../github/hostedRunners";
 import type { JobResult } from "../github/jobs";
@@ -10,6 +9,7 @@ import type { Machine } from "./machine";
 import {
   CANCEL_TIMEOUT_MS,
   executorInput,
+  executorText,
   followReport,
   RESULT_VARIABLE,
   resultOf,
@@ -51,7 +51,6 @@ export function createBootedRunners(options: BootedRunnersOptions): HostedRunner
   const { hosts, root, cancelTimeoutMs = CANCEL_TIMEOUT_MS, advisories } = options;
   const running = new Set<Promise<unknown>>();
   const stops = new Set<() => void>();
-  let executor: Promise<string> | undefined;
 
   const track = (work: Promise<unknown>): void => {
     const ended = work.catch(() => undefined).finally(() => running.delete(ended));
@@ -59,7 +58,7 @@ export function createBootedRunners(options: BootedRunnersOptions): HostedRunner
   };
   const run = async (job: HostedJob, cancel: AbortSignal): Promise<JobResult> => {
     // Made while the machine boots.
-    if (job.message.steps !== undefined) executor ??= executorBundle();
+    const executor = job.message.steps === undefined ? undefined : executorText();
     executor?.catch(() => undefined);
     const guest = await hosts.guest(root);
     try {
@@ -67,7 +66,7 @@ export function createBootedRunners(options: BootedRunnersOptions): HostedRunner
       await nameMachine(guest.machine);
       await dockerStarted(guest.machine);
       if (cancel.aborted) return cancelled();
-      return await (executor === undefined || job.message.steps === undefined
+      return await (executor === undefined
         ? runScript(guest, job, cancel)
         : runSteps(guest, job, await executor, { cancel, cancelTimeoutMs, advisories }));
     } finally {
@@ -126,21 +125,25 @@ async function runSteps(
   if (advisories !== undefined) await put(machine, ADVISORIES, JSON.stringify(advisories), 0o644);
   await own(machine, dirname(RESULT));
   const report = followReport(join(machine.root, RESULT), job);
-  const exitCode = await runUnit(machine, job, {
-    argv: ["node", EXECUTOR],
-    environment: {
-      ...TRUST,
-      [RESULT_VARIABLE]: RESULT,
-      ...(advisories !== undefined && { RUNNER_FLEET_ADVISORIES: ADVISORIES }),
-    },
-    folder: folders.workspace,
-    input: executorInput(job, folders),
-    cancel,
-    // Only the executor is told; it ends its steps in order.
-    killWhom: "main",
-    cancelTimeoutMs,
-  });
-  return report.end(exitCode, cancel.aborted);
+  try {
+    const exitCode = await runUnit(machine, job, {
+      argv: ["node", EXECUTOR],
+      environment: {
+        ...TRUST,
+        [RESULT_VARIABLE]: RESULT,
+        ...(advisories !== undefined && { RUNNER_FLEET_ADVISORIES: ADVISORIES }),
+      },
+      folder: folders.workspace,
+      input: executorInput(job, folders),
+      cancel,
+      // Only the executor is told; it ends its steps in order.
+      killWhom: "main",
+      cancelTimeoutMs,
+    });
+    return await report.end(exitCode, cancel.aborted);
+  } finally {
+    report.stop();
+  }
 }
 
 async function runScript(

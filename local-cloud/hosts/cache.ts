@@ -1,14 +1,14 @@
 import { createHash } from "node:crypto";
 import { mkdir, mkdtemp, readdir, readFile, rename, stat, writeFile } from "node:fs/promises";
-import { homedir } from "node:os";
-import { join, relative } from "node:path";
+import { basename, join, relative } from "node:path";
 import { uninterrupted } from "../core/interruption";
+import { cacheFolder, markUsed, unusedSiblings } from "../engine/cache";
 import { unmountBelow } from "./instance";
 import { removeFolder } from "./run";
 
 /** Where everything is kept that is made once per machine: outside the checkout, keyed by content. */
 export function cacheRoot(): string {
-  return join(process.env.XDG_CACHE_HOME || join(homedir(), ".cache"), "runner-fleet", "hosts");
+  return join(cacheFolder(), "hosts");
 }
 
 /** A short key of everything that goes into an artefact. */
@@ -42,7 +42,8 @@ const STALE_MS = 2 * 60 * 60_000;
 
 /**
  * The folder `<kind>-<key>` of the cache, made by `build` if it is not there yet. It is made under a temporary name and
- * renamed when complete, so that an interrupted build leaves nothing half-made, and of two at once the first one wins.
+ * renamed when complete, so that an interrupted build leaves nothing half-made, and of two at once the first one wins. A
+ * build removes folders of its kind that were not asked for in three days.
  */
 export async function cached(
   kind: string,
@@ -52,7 +53,8 @@ export async function cached(
   const root = cacheRoot();
   const target = join(root, `${kind}-${key}`);
   const complete = join(target, COMPLETE);
-  if (await exists(complete)) return target;
+  // In this order: what is marked is not removed.
+  if ((await markUsed(target)) && (await exists(complete))) return target;
   await mkdir(root, { recursive: true });
   await removeStale(root);
   const temporary = await mkdtemp(join(root, `${TEMPORARY}${kind}-`));
@@ -65,6 +67,7 @@ export async function cached(
   } finally {
     await discard(temporary);
   }
+  await removeUnused(target);
   return target;
 }
 
@@ -85,6 +88,16 @@ async function removeStale(root: string): Promise<void> {
       () => 0,
     );
     if (age > STALE_MS) await discard(path);
+  }
+}
+
+async function removeUnused(used: string): Promise<void> {
+  for (const folder of await unusedSiblings(used)) {
+    // Under another name first, so that an interruption leaves nothing that looks complete. A later build removes what stays.
+    const doomed = join(cacheRoot(), `${TEMPORARY}${basename(folder)}`);
+    await rename(folder, doomed)
+      .then(() => discard(doomed))
+      .catch(() => undefined);
   }
 }
 

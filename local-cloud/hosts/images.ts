@@ -355,10 +355,16 @@ export async function digestOf(file: string): Promise<string> {
   return `sha256:${hash.digest("hex")}`;
 }
 
-/** What the key of the images is made of, besides their sources: Node, and the executor that runs on it. */
+/** Node as it goes into images and machines, for keys. */
 export async function nodeIdentity(): Promise<string> {
-  const hashes = [await readFile(process.execPath), await executorBundle()].map((content) =>
-    createHash("sha256").update(content).digest("hex"),
-  );
-  return [process.version, ...hashes].join(" ");
+  return `${process.version} ${sha256(await readFile(process.execPath))}`;
+}
+
+/** The executor as it goes into images, for their key. */
+export async function executorIdentity(): Promise<string> {
+  return sha256(await executorBundle());
+}
+
+function sha256(content: string | Buffer): string {
+  return createHash("sha256").update(content).digest("hex");
 }

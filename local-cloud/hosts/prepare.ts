@@ -13,6 +13,7 @@ import {
   buildBinaries,
   buildBuildkitImage,
   buildHostImages,
+  executorIdentity,
   IMAGE_SOURCES,
   nodeIdentity,
   writeArchive,
@@ -36,6 +37,16 @@ export const DEBIAN_PACKAGES: readonly string[] = [
   "tar",
   "ca-certificates",
 ];
+
+/** Programs of hosted runners, and where they are; what is below /usr/local is found before what is Debian's. */
+const RUNNER_TOOLS = [
+  { program: "node", path: "usr/local/bin/node" },
+  { program: "buildx", path: "usr/local/lib/docker/cli-plugins/docker-buildx" },
+  { program: "runc", path: "usr/local/sbin/runc" },
+] as const;
+
+/** What of Docker's folder is images and their layers; the rest belongs to the one host that loaded them. */
+const KEPT_OF_DOCKER: readonly string[] = ["image", "overlay2"];
 
 /** What hosts are made from, all of it read-only from here on. */
 export interface HostImages {
@@ -154,17 +165,18 @@ export async function prepareHosts(options: { log: (line: string) => void }): Pr
   const runnerTools = await step(
     "Tools of hosted runners",
     "runner-tools",
-    keyOf(await source("prepare.ts"), toolsKey, await nodeIdentity()),
+    keyOf(JSON.stringify(RUNNER_TOOLS), toolsKey, await nodeIdentity()),
     (folder) => stageRunnerTools(join(folder, "layer"), tools),
   );
 
   const imagesKey = keyOf(
     rootKey,
     toolsKey,
+    JSON.stringify(KEPT_OF_DOCKER),
     await source("images.ts"),
-    await source("prepare.ts"),
     await keyOfFolder(IMAGE_SOURCES),
     await nodeIdentity(),
+    await executorIdentity(),
   );
   const ingredients = (binaries: string): Ingredients => ({
     binaries,
@@ -233,16 +245,11 @@ export async function prepareHosts(options: { log: (line: string) => void }): Pr
 
 /** What a hosted runner has besides Debian's packages, as a layer over its root file system. */
 async function stageRunnerTools(layer: string, tools: Tools): Promise<void> {
-  const files = [
-    [process.execPath, "usr/local/bin/node"],
-    [tools.buildx, "usr/local/lib/docker/cli-plugins/docker-buildx"],
-    // Found before the one of Debian's.
-    [tools.runc, "usr/local/sbin/runc"],
-  ] as const;
-  for (const [from, to] of files) {
-    const target = join(layer, to);
+  const programs = { node: process.execPath, buildx: tools.buildx, runc: tools.runc };
+  for (const { program, path } of RUNNER_TOOLS) {
+    const target = join(layer, path);
     await mkdir(dirname(target), { recursive: true });
-    await cp(from, target);
+    await cp(programs[program], target);
     await chmod(target, 0o755);
   }
 }
@@ -283,9 +290,8 @@ async function loadImages(archive: string, root: string, target: string): Promis
   } finally {
     await releaseInstance(instance);
   }
-  // All but images and their layers belongs to the one host that ran.
   for (const name of await readdir(target)) {
-    if (name !== "image" && name !== "overlay2") {
+    if (!KEPT_OF_DOCKER.includes(name)) {
       await rm(join(target, name), { recursive: true, force: true });
     }
   }

@@ -1,8 +1,8 @@
-import { createHash, randomBytes } from "node:crypto";
-import { copyFile, mkdir, readFile, rename, rm } from "node:fs/promises";
+import { createHash } from "node:crypto";
+import { copyFile, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import path from "node:path";
-import { cacheFolder, isExecutable } from "../../local-cloud/engine/cache";
+import { cacheFolder, isExecutable, markUsed, storeFolder } from "../../local-cloud/engine/cache";
 import { lastWords, run, type RunResult } from "../../local-cloud/engine/run";
 
 /** Executables of the linters that are programs of their own. */
@@ -31,7 +31,8 @@ export async function prepareLintTools(log: (line: string) => void): Promise<Lin
     );
   }
   const folder = path.join(cacheFolder(), `lint-${await key()}`);
-  if (!(await isComplete(folder))) await fill(folder, log);
+  if (!((await markUsed(folder)) && (await isComplete(folder))))
+    await storeFolder(folder, isComplete, (work) => fill(work, log));
   return tools(folder);
 }
 
@@ -54,59 +55,46 @@ async function key(): Promise<string> {
     .slice(0, 16);
 }
 
-/** The folder appears whole or not at all; of two runs at once, the slower one takes the faster one's. */
-async function fill(folder: string, log: (line: string) => void): Promise<void> {
-  const work = `${folder}.${process.pid}-${randomBytes(4).toString("hex")}`;
-  await mkdir(work, { recursive: true });
-  try {
-    const made = tools(work);
-    log("lint: building actionlint from Go modules");
-    succeed(
-      "Building actionlint with go build",
-      await run(
-        "go",
-        [
-          ...["build", "-trimpath", "-mod=readonly", "-buildvcs=false", "-ldflags", "-s -w"],
-          ...["-o", made.actionlint, ACTIONLINT_PACKAGE],
-        ],
-        // The toolchain must be the user's own: Go would otherwise download another one.
-        {
-          cwd: ACTIONLINT,
-          env: { ...process.env, GOTOOLCHAIN: "local" },
-          nice: true,
-          timeout: TIMEOUT,
-        },
-      ),
-    );
-    log("lint: installing zizmor from its wheel");
-    const environment = path.join(work, "python");
-    succeed(
-      "Making a Python environment for zizmor",
-      await run("python3", ["-m", "venv", environment], { cwd: tmpdir(), timeout: TIMEOUT }),
-    );
-    succeed(
-      "Installing zizmor with pip",
-      await run(
-        path.join(environment, "bin", "pip"),
-        [
-          ...["install", "--quiet", "--disable-pip-version-check", "--no-deps"],
-          ...["--only-binary=:all:", "--require-hashes", "--requirement", REQUIREMENTS],
-        ],
-        { cwd: tmpdir(), timeout: TIMEOUT },
-      ),
-    );
-    // It is a program without needs of its own, and an environment cannot be moved.
-    await copyFile(path.join(environment, "bin", "zizmor"), made.zizmor);
-    await rm(environment, { recursive: true });
-    if (await isComplete(folder)) return;
-    // An incomplete folder is in the way.
-    await rm(folder, { recursive: true, force: true });
-    await rename(work, folder).catch(async (error: unknown) => {
-      if (!(await isComplete(folder))) throw error;
-    });
-  } finally {
-    await rm(work, { recursive: true, force: true });
-  }
+async function fill(work: string, log: (line: string) => void): Promise<void> {
+  const made = tools(work);
+  log("lint: building actionlint from Go modules");
+  succeed(
+    "Building actionlint with go build",
+    await run(
+      "go",
+      [
+        ...["build", "-trimpath", "-mod=readonly", "-buildvcs=false", "-ldflags", "-s -w"],
+        ...["-o", made.actionlint, ACTIONLINT_PACKAGE],
+      ],
+      // The toolchain must be the user's own: Go would otherwise download another one.
+      {
+        cwd: ACTIONLINT,
+        env: { ...process.env, GOTOOLCHAIN: "local" },
+        nice: true,
+        timeout: TIMEOUT,
+      },
+    ),
+  );
+  log("lint: installing zizmor from its wheel");
+  const environment = path.join(work, "python");
+  succeed(
+    "Making a Python environment for zizmor",
+    await run("python3", ["-m", "venv", environment], { cwd: tmpdir(), timeout: TIMEOUT }),
+  );
+  succeed(
+    "Installing zizmor with pip",
+    await run(
+      path.join(environment, "bin", "pip"),
+      [
+        ...["install", "--quiet", "--disable-pip-version-check", "--no-deps"],
+        ...["--only-binary=:all:", "--require-hashes", "--requirement", REQUIREMENTS],
+      ],
+      { cwd: tmpdir(), timeout: TIMEOUT },
+    ),
+  );
+  // It is a program without needs of its own, and an environment cannot be moved.
+  await copyFile(path.join(environment, "bin", "zizmor"), made.zizmor);
+  await rm(environment, { recursive: true });
 }
 
 function succeed(what: string, result: RunResult): void {

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { mkdir, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdir, mkdtemp, readdir, readFile, rm, utimes, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { cached, cacheRoot, keyOf, keyOfFolder } from "../../../local-cloud/hosts/cache";
@@ -53,6 +53,36 @@ describe("the cache of host images", () => {
     assert.equal(one, two);
     assert.deepEqual(await readdir(cacheRoot()), ["k-a"]);
     assert.equal(await readFile(join(one, "made"), "utf8"), "content");
+  });
+
+  it("removes what was not asked for in three days when something of its kind is made", async () => {
+    const [old, used, recent, made] = ["one", "two", "three", "four"].map((key) => keyOf(key));
+    const build = (folder: string): Promise<void> => writeFile(join(folder, "made"), "");
+    const age = async (folder: string, days: number): Promise<void> => {
+      const then = new Date(Date.now() - days * 24 * 60 * 60_000);
+      await utimes(folder, then, then);
+    };
+    for (const key of [old, used, recent]) await cached("runner", key ?? "", build);
+    for (const key of [old, used]) await age(join(cacheRoot(), `runner-${key}`), 3.1);
+    await age(join(cacheRoot(), `runner-${recent}`), 2.9);
+    await age(await cached("runner-tools", old ?? "", build), 9);
+    await mkdir(join(cacheRoot(), "instances"));
+    await age(join(cacheRoot(), "instances"), 9);
+    const unbuilt = (): Promise<void> => assert.fail("it is there");
+    await cached("runner", used ?? "", unbuilt);
+    await cached("runner", made ?? "", build);
+    assert.deepEqual(
+      (await readdir(cacheRoot())).sort(),
+      [
+        "instances",
+        `runner-tools-${old}`,
+        ...[used, recent, made].map((key) => `runner-${key}`),
+      ].sort(),
+    );
+    assert.deepEqual((await readdir(join(cacheRoot(), `runner-${used}`))).sort(), [
+      ".complete",
+      "made",
+    ]);
   });
 
   it("makes keys of contents, names and the right to execute", async () => {

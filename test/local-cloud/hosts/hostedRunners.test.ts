@@ -117,7 +117,10 @@ describe("hosted runners as processes", function () {
     const before = folders();
     const { job, log } = record("steps", "pwd; sleep 60");
     void runners.start(job).done;
-    const folder = await eventually("the step", () => /^(\/.*)\/work$/m.exec(log())?.[1]);
+    const folder = await eventually(
+      "the step",
+      () => /^(\/.*)\/_work\/work\/work$/m.exec(log())?.[1],
+    );
     assert.ok(existsSync(folder));
     await runners.close();
     assert.ok(!existsSync(folder));

@@ -49,12 +49,12 @@ export async function fetchLayers(
   const registry = new Registry(host, name, options);
   let manifest = await registry.manifest(reference);
   if (manifest.manifests !== undefined) {
+    const [os, architecture, variant] = options.platform.split("/");
     const entry = manifest.manifests.find(
       ({ platform }) =>
-        platform !== undefined &&
-        [platform.os, platform.architecture, platform.variant]
-          .join("/")
-          .startsWith(options.platform),
+        platform?.os === os &&
+        platform?.architecture === architecture &&
+        (variant === undefined || platform?.variant === variant),
     );
     if (entry === undefined) throw new Error(`${image} has no image for ${options.platform}.`);
     manifest = await registry.manifest(entry.digest);
@@ -95,7 +95,10 @@ class Registry {
 
   async manifest(reference: string): Promise<Manifest> {
     const response = await this.get(`manifests/${reference}`, { accept: TYPES });
-    return (await response.json()) as Manifest;
+    const content = Buffer.from(await response.arrayBuffer());
+    if (reference.startsWith("sha256:"))
+      this.check(reference, createHash("sha256").update(content).digest("hex"));
+    return JSON.parse(content.toString()) as Manifest;
   }
 
   async blob(digest: string, file: string): Promise<void> {
@@ -111,7 +114,11 @@ class Registry {
     const { signal } = this.options;
     const content = Readable.fromWeb(body as ReadableStream<Uint8Array>);
     await pipeline(content, hashed, createWriteStream(file), { signal });
-    if (`sha256:${hash.digest("hex")}` !== digest)
+    this.check(digest, hash.digest("hex"));
+  }
+
+  private check(digest: string, sha256: string): void {
+    if (`sha256:${sha256}` !== digest)
       throw new Error(`The registry ${this.host} gave something else than ${digest}.`);
   }
 

@@ -199,6 +199,7 @@ describe("aquasecurity/trivy-action", () => {
       env: Record<string, string>,
       login: string,
       reference?: string,
+      served: (content: Buffer, path: string) => Buffer = (content) => content,
     ): Promise<{ log: string; result: string | undefined }> {
       const work = await mkdtemp(join(folder, "registry-"));
       const contents = new Map<string, Buffer>();
@@ -206,22 +207,27 @@ describe("aquasecurity/trivy-action", () => {
         contents.set(hash(content), Buffer.from(content));
         return hash(content);
       };
-      const manifests = ["amd64", "arm64"].map((architecture) => ({
+      const platforms = [
+        { os: "linux", architecture: "amd64" },
+        { os: "linux", architecture: "arm64" },
+        { os: "linux", architecture: "arm", variant: "v7" },
+      ];
+      const manifests = platforms.map((platform) => ({
         digest: put(
           JSON.stringify({
             layers: [
               {
                 digest: put(
                   layer(
-                    join(work, architecture),
-                    architecture === "arm64" ? "P:musl\nV:1.2.5-r0\n" : "P:zlib\nV:1\n",
+                    join(work, platform.architecture),
+                    platform.architecture === "arm64" ? "P:musl\nV:1.2.5-r0\n" : "P:zlib\nV:1\n",
                   ),
                 ),
               },
             ],
           }),
         ),
-        platform: { os: "linux", architecture },
+        platform,
       }));
       const index = put(JSON.stringify({ manifests }));
       contents.set("tag", contents.get(index) ?? Buffer.alloc(0));
@@ -243,7 +249,9 @@ describe("aquasecurity/trivy-action", () => {
             const content = contents.get(
               path.replace(/^\/v2\/acme\/webppt\/(manifests|blobs)\//, ""),
             );
-            response.writeHead(content === undefined ? 404 : 200).end(content);
+            response
+              .writeHead(content === undefined ? 404 : 200)
+              .end(content && served(content, path));
           }
         },
         async (url) => {
@@ -267,6 +275,26 @@ describe("aquasecurity/trivy-action", () => {
       assert.deepEqual(found(amd64.log), []);
       assert.match(amd64.log, /^Scanned 1 packages/m);
     });
+
+    it("takes arm for no beginning of arm64", async () => {
+      for (const platform of ["linux/arm", "linux/arm/v7"]) {
+        const arm = await scanRemote({ TRIVY_PLATFORM: platform }, "me:secret");
+        assert.equal(arm.result, "succeeded", arm.log);
+        assert.deepEqual(found(arm.log), []);
+      }
+      const { result, log } = await scanRemote({ TRIVY_PLATFORM: "linux/arm/v6" }, "me:secret");
+      assert.equal(result, "failed");
+      assert.match(log, /has no image for linux\/arm\/v6/);
+    });
+
+    for (const kind of ["manifests", "blobs"])
+      it(`refuses ${kind} that are something else than their digest says`, async () => {
+        const { result, log } = await scanRemote({}, "me:secret", undefined, (content, path) =>
+          path.includes(`/${kind}/`) ? Buffer.concat([content, Buffer.from("\n")]) : content,
+        );
+        assert.equal(result, "failed");
+        assert.match(log, /gave something else than sha256:/);
+      });
 
     for (const [env, login, reference, message] of [
       [
