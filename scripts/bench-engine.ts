@@ -1,4 +1,5 @@
 import { parseArgs } from "node:util";
+import { hundredths, table } from "../bench/format";
 import { type LocalCloud, startLocalCloud } from "../local-cloud";
 import type { LoggedRequest } from "../local-cloud/core/traffic";
 import { openStack } from "../local-cloud/pulumi";
@@ -50,7 +51,7 @@ async function bench(): Promise<void> {
       await measure("refresh", "refresh");
       await measure("destroy", "destroy");
       process.stdout.write(
-        values.json ? `${JSON.stringify({ latency, rows }, null, 2)}\n` : table(latency, rows),
+        values.json ? `${JSON.stringify({ latency, rows }, null, 2)}\n` : text(latency, rows),
       );
     } finally {
       await stack.remove();
@@ -77,33 +78,19 @@ function summarize(run: string, seconds: number, requests: readonly LoggedReques
   const callSeconds = calls.reduce((sum, { duration }) => sum + duration, 0) / 1000;
   return {
     run,
-    seconds: round(seconds),
+    seconds: hundredths(seconds),
     calls: calls.length,
-    callSeconds: round(callSeconds),
-    ratio: round(seconds / callSeconds),
+    callSeconds: hundredths(callSeconds),
+    ratio: hundredths(seconds / callSeconds),
   };
 }
 
-function table(latency: number, rows: readonly Row[]): string {
+function text(latency: number, rows: readonly Row[]): string {
   const lines = [
     ["run", "seconds", "API calls", "their sum in s", "ratio"],
     ...rows.map((row) => [row.run, row.seconds, row.calls, row.callSeconds, row.ratio].map(String)),
   ];
-  const widths = lines[0]!.map((_, column) =>
-    Math.max(...lines.map((line) => line[column]!.length)),
-  );
-  const body = lines.map((line) =>
-    line
-      .map((cell, column) =>
-        column === 0 ? cell.padEnd(widths[column]!) : cell.padStart(widths[column]!),
-      )
-      .join("  "),
-  );
-  return `Every API call is answered after ${latency} ms.\n\n${body.join("\n")}\n`;
-}
-
-function round(value: number): number {
-  return Math.round(value * 100) / 100;
+  return `Every API call is answered after ${latency} ms.\n\n${table(lines, [1, 2, 3, 4])}\n`;
 }
 
 bench().catch((error: unknown) => {

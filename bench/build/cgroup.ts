@@ -1,6 +1,7 @@
-import { accessSync, constants, existsSync, readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { mkdir, readdir, rmdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
+import { isWritable } from "../../local-cloud/hosts/prepare";
 import { until } from "../../local-cloud/hosts/run";
 
 /** Where the kernel counts processor time by control group: version 2, else the controller of version 1. */
@@ -100,13 +101,4 @@ async function removeTree(folder: string): Promise<void> {
     if (entry.isDirectory()) await removeTree(join(folder, entry.name));
   }
   await rmdir(folder);
-}
-
-function isWritable(path: string): boolean {
-  try {
-    accessSync(path, constants.W_OK);
-    return true;
-  } catch {
-    return false;
-  }
 }

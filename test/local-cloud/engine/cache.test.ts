@@ -1,7 +1,6 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { chmod, mkdir, mkdtemp, readdir, rm, utimes, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { chmod, mkdir, readdir, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import {
   cachedEngine,
@@ -11,23 +10,12 @@ import {
   storeFolder,
 } from "../../../local-cloud/engine/cache";
 import { EXECUTABLES } from "../../../local-cloud/engine/versions";
+import { useCacheHome } from "../cacheHome";
 
 const [A, B, C] = ["a", "b", "c"].map((digit) => digit.repeat(16)) as [string, string, string];
 
 describe("the cache of engines and linters", () => {
-  const before = process.env.XDG_CACHE_HOME;
-  let home: string;
-
-  beforeEach(async () => {
-    home = await mkdtemp(join(tmpdir(), "cache-"));
-    process.env.XDG_CACHE_HOME = home;
-  });
-
-  afterEach(async () => {
-    if (before === undefined) delete process.env.XDG_CACHE_HOME;
-    else process.env.XDG_CACHE_HOME = before;
-    await rm(home, { recursive: true });
-  });
+  useCacheHome();
 
   const program = async (file: string): Promise<void> => {
     await writeFile(file, "");

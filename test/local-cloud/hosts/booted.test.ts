@@ -7,15 +7,11 @@ import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { createBootedHosts } from "../../../local-cloud/hosts/booted";
 import { cgroupRoot } from "../../../local-cloud/hosts/instance";
-import {
-  instancesFolder,
-  missingCapability,
-  prepareHosts,
-  type HostImages,
-} from "../../../local-cloud/hosts/prepare";
+import { instancesFolder, type HostImages } from "../../../local-cloud/hosts/prepare";
 import type { HostBackend, HostSpec } from "../../../local-cloud/hosts/types";
 import { FakeGitHub } from "./fakeGitHub";
 import { booted, dial, eventually, keyPair, shell, ssh } from "./support";
+import { preparedImages } from "./prepared";
 
 const PAT = "ghp_test";
 
@@ -51,13 +47,7 @@ describe("booted hosts", function () {
   const address = new Map<number, string>();
 
   before(async function () {
-    this.timeout(20 * 60_000);
-    const missing = missingCapability();
-    if (missing !== undefined) {
-      console.log(`      ${missing}`);
-      this.skip();
-    }
-    images = await prepareHosts({ log: (line) => console.log(`      ${line}`) });
+    images = await preparedImages(this);
     hosts = await open(github);
     await Promise.all([create(hosts, 11), create(hosts, 12)]);
     await Promise.all([hosts.powerOn(11), hosts.powerOn(12)]);

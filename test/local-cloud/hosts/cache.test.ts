@@ -1,23 +1,11 @@
 import assert from "node:assert/strict";
-import { mkdir, mkdtemp, readdir, readFile, rm, utimes, writeFile } from "node:fs/promises";
-import { tmpdir } from "node:os";
+import { mkdir, readdir, readFile, rm, utimes, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { cached, cacheRoot, keyOf, keyOfFolder } from "../../../local-cloud/hosts/cache";
+import { useCacheHome } from "../cacheHome";
 
 describe("the cache of host images", () => {
-  const before = process.env.XDG_CACHE_HOME;
-  let home: string;
-
-  beforeEach(async () => {
-    home = await mkdtemp(join(tmpdir(), "cache-"));
-    process.env.XDG_CACHE_HOME = home;
-  });
-
-  afterEach(async () => {
-    if (before === undefined) delete process.env.XDG_CACHE_HOME;
-    else process.env.XDG_CACHE_HOME = before;
-    await rm(home, { recursive: true });
-  });
+  const home = useCacheHome();
 
   it("builds once for a key", async () => {
     let builds = 0;
@@ -87,7 +75,7 @@ describe("the cache of host images", () => {
 
   it("makes keys of contents, names and the right to execute", async () => {
     assert.notEqual(keyOf("ab", "c"), keyOf("a", "bc"));
-    const folder = join(home, "sources");
+    const folder = join(home(), "sources");
     await mkdir(join(folder, "sub"), { recursive: true });
     const file = join(folder, "sub", "file.sh");
     const keys: string[] = [];

@@ -5,15 +5,12 @@ import type { HostedJob, HostedRunners } from "../../../local-cloud/github/hoste
 import type { JobStep } from "../../../local-cloud/github/jobs";
 import { createBootedHosts, type BootedHosts } from "../../../local-cloud/hosts/booted";
 import { createBootedRunners } from "../../../local-cloud/hosts/bootedRunners";
-import {
-  missingCapability,
-  prepareHosts,
-  type HostImages,
-} from "../../../local-cloud/hosts/prepare";
+import { type HostImages } from "../../../local-cloud/hosts/prepare";
 import { createProcessRunners } from "../../../local-cloud/hosts/processRunners";
 import { openRegistries, type Registries } from "../../../local-cloud/registry";
 import { BUILDKIT_VERSION, BUILDX_VERSION } from "../../../local-cloud/tools";
 import { eventually } from "./support";
+import { preparedImages } from "./prepared";
 
 interface Recorded {
   readonly job: HostedJob;
@@ -136,13 +133,7 @@ describe("hosted runners as machines", function () {
   let images: HostImages;
 
   before(async function () {
-    this.timeout(20 * 60_000);
-    const missing = missingCapability();
-    if (missing !== undefined) {
-      console.log(`      ${missing}`);
-      this.skip();
-    }
-    images = await prepareHosts({ log: (line) => console.log(`      ${line}`) });
+    images = await preparedImages(this);
     registries = await openRegistries({
       files: images.registry,
       accessOf: (token) =>

@@ -3,7 +3,6 @@ import { writeFile } from "node:fs/promises";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { missingCapability, prepareHosts } from "../../../local-cloud/hosts/prepare";
 import { openRegistries, type Registries } from "../../../local-cloud/registry";
 import {
   CONFIG_TYPE,
@@ -14,19 +13,14 @@ import {
 } from "../../../local-cloud/registry/client";
 import { startRegistry } from "../../../local-cloud/registry/process";
 import { BUILDKIT_VERSION } from "../../../local-cloud/tools";
+import { preparedImages } from "../hosts/prepared";
 
 describe("the registries of the local cloud", function () {
   this.timeout(30_000);
   let registries: Registries;
 
   before(async function () {
-    this.timeout(20 * 60_000);
-    const missing = missingCapability();
-    if (missing !== undefined) {
-      console.log(`      ${missing}`);
-      this.skip();
-    }
-    const images = await prepareHosts({ log: (line) => console.log(`      ${line}`) });
+    const images = await preparedImages(this);
     registries = await openRegistries({ files: images.registry, accessOf: () => undefined });
   });
 
