@@ -1,13 +1,14 @@
 import * as github from "@pulumi/github";
 import * as hcloud from "@pulumi/hcloud";
 import * as pulumi from "@pulumi/pulumi";
+import * as random from "@pulumi/random";
 import { type FleetConfig, loadConfig } from "./components/config/load";
 import { FleetNetwork } from "./components/fleetNetwork/fleetNetwork";
 import { GithubOrg } from "./components/githubOrg/githubOrg";
 import { rewrittenSecrets } from "./components/githubOrg/recordedSecrets";
 import { Routing } from "./components/githubOrg/routing";
+import { selectedWorkflows } from "./components/githubOrg/selectedWorkflows";
 import { routedRunsOn } from "./components/githubOrg/runsOn";
-import { userDataSizes } from "./components/host/cloudInit";
 import { stackLabels } from "./components/host/labels";
 import { emitWorkflows } from "./components/imageWorkflow/emission";
 import { ImageWorkflow } from "./components/imageWorkflow/imageWorkflow";
@@ -19,8 +20,10 @@ import { selectRepositories } from "./components/preflight/repositories";
 import { plannedServers } from "./components/pricing/plannedServers";
 import { monthlyCost } from "./components/pricing/pricing";
 import type { TokenSource } from "./components/runnerHost/runnerHost";
+import { userDataSizes } from "./components/render/userData";
 import { RunnerPool } from "./components/runnerPool/runnerPool";
 import { placeTokenService } from "./components/tokenService/placement";
+import { tokenServiceSettings } from "./components/tokenService/settings";
 import { TokenService } from "./components/tokenService/tokenService";
 
 /** Composition root: configuration → checks → providers → components → outputs. */
@@ -29,7 +32,7 @@ async function fleet(): Promise<Record<string, unknown>> {
   const { settings } = config;
   const recorded = await recordedOutputs();
   const facts = await preflight(config, {
-    userDataBytes: userDataSizes(settings),
+    userDataBytes: userDataSizes(config.prefix, settings),
     recordedBlobs: mapValues(recorded.targets, ({ blob }) => blob),
   });
   const repositories = selectRepositories(settings, facts.github);
@@ -54,7 +57,7 @@ async function fleet(): Promise<Record<string, unknown>> {
 
   const api = {
     baseUrl: githubBase(config.github.endpoint),
-    token: config.github.tokenIsConfigured ? secretOrUndefined(config.github.token) : undefined,
+    token: configured(config.github),
   };
   const { runnerGroup, secretsWrittenAt } = new GithubOrg(
     "organization",
@@ -67,6 +70,7 @@ async function fleet(): Promise<Record<string, unknown>> {
               name: settings.runnerGroup.name,
               exists: facts.github.runnerGroupExists,
               repositoryIds: repositories.runnerGroup,
+              workflows: selectedWorkflows(settings, facts.github.central?.branch),
             },
       secrets: mapValues(config.orgSecrets, (value, name) => ({
         value,
@@ -165,7 +169,7 @@ function ownHosts(
   const hetzner: pulumi.ComponentResourceOptions = {
     provider: new hcloud.Provider("hetzner", {
       // From the environment the provider takes it itself, also when destroy or refresh do not run this program.
-      token: config.hcloud.tokenIsConfigured ? secretOrUndefined(config.hcloud.token) : undefined,
+      token: configured(config.hcloud),
       endpoint: config.hcloud.endpoint,
       pollInterval: config.hcloud.pollInterval,
     }),
@@ -179,25 +183,42 @@ function ownHosts(
       sshPrivateKey: config.sshPrivateKey,
       sshPort: settings.ssh.port,
       allowedCidrs: settings.ssh.allowedCidrs,
+      management: settings.management,
       labels: stackLabels(prefix),
       servers: facts.servers,
+      hetzner: { endpoint: config.hcloud.endpoint, token: configured(config.hcloud) },
+      github: { api: githubBase(config.github.endpoint), token: configured(config.github) },
     },
     hetzner,
   );
-  const { placement, image } = settings.tokenService;
-  const credential = { organization: settings.organization, token: config.githubToken };
+  const { placement, implementation } = settings.tokenService;
+  const password = new random.RandomPassword("token-service-password", {
+    length: 48,
+    special: false,
+  }).result;
+  const service = {
+    ...tokenServiceSettings(prefix, settings),
+    credential: config.credential,
+    password,
+    runnerGroupId: runnerGroup.id,
+  };
+  const own = placeTokenService(prefix, settings);
   const tokenService: TokenSource =
     placement === "colocated"
-      ? { placement, image, ...credential }
+      ? { placement, service: pulumi.secret(pulumi.output(service)) }
       : {
           placement,
+          implementation,
+          password,
+          address: own.privateIp,
           url: new TokenService(
             "token-service",
             {
               environment,
-              ...placeTokenService(prefix, settings),
-              image,
-              ...credential,
+              ...own,
+              ...service,
+              rebootWindow: settings.maintenance.rebootWindow,
+              registryMirrors: settings.registryMirrors,
             },
             hetzner,
           ).url,
@@ -212,8 +233,14 @@ function ownHosts(
           pool: name,
           settings: pool,
           organization: settings.organization,
+          githubUrl: settings.githubUrl,
+          rebootWindow: settings.maintenance.rebootWindow,
+          registryMirrors: settings.registryMirrors,
           runnerGroup,
           tokenService,
+          repositories: settings.runnerGroup.repositories ?? [
+            ...new Set(Object.entries(settings.targets).map(([key, one]) => one.repository ?? key)),
+          ],
         },
         hetzner,
       ),
@@ -227,6 +254,11 @@ function mapValues<T, R>(
   return Object.fromEntries(
     Object.entries(record).map(([key, value]) => [key, change(value, key)]),
   );
+}
+
+/** Nothing where the environment of each run has it: what runs later then takes it from its own. */
+function configured(access: FleetConfig["hcloud"] | FleetConfig["github"]) {
+  return access.tokenIsConfigured ? secretOrUndefined(access.token) : undefined;
 }
 
 function secretOrUndefined(value: string | undefined): pulumi.Output<string> | undefined {

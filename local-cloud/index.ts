@@ -2,7 +2,13 @@ import type { Advisory } from "./actions/standIns/trivy";
 import { uninterrupted } from "./core/interruption";
 import { listen, type Listening } from "./core/serve";
 import { Traffic } from "./core/traffic";
-import { createGitHub, type GitHub, type RegistryAccess } from "./github";
+import {
+  createGitHub,
+  type GitHub,
+  type JobFaults,
+  type JobTimes,
+  type RegistryAccess,
+} from "./github";
 import type { HostedRunners } from "./github/hostedRunners";
 import { createHetzner, type Hetzner } from "./hetzner";
 import { createBootedHosts } from "./hosts/booted";
@@ -21,6 +27,8 @@ export interface LocalCloudOptions {
   readonly hosts?: "booted" | "thin";
   /** Whether pushes and pull requests start the workflows that lie in repositories; default: where hosts are booted, since a thin one cannot build images. */
   readonly startsWorkflows?: boolean;
+  /** How GitHub's queue of jobs behaves; default: as documented, without delay. */
+  readonly jobs?: { readonly times?: Partial<JobTimes>; readonly faults?: Partial<JobFaults> };
   /** What the stand-in for Trivy knows of vulnerabilities; without it a scan fails. */
   readonly advisories?: readonly Advisory[];
 }
@@ -59,6 +67,7 @@ export async function startLocalCloud(options: LocalCloudOptions = {}): Promise<
   const github = await createGitHub({
     traffic,
     hosted: { runners },
+    ...options.jobs,
     startsWorkflows: options.startsWorkflows ?? registries !== undefined,
   }).catch(async (error: unknown) => {
     await uninterrupted(() => closeMachines(machines));

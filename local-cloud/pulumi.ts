@@ -1,6 +1,6 @@
-import { copyFile, mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { copyFile, mkdtemp, readdir, readFile, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
+import { dirname, join, relative } from "node:path";
 import { parseDocument } from "yaml";
 import type { LocalCloud } from ".";
 import { engineEnvironment, prepareEngine } from "./engine";
@@ -53,6 +53,8 @@ export interface LocalStack {
   outputs(): Promise<Record<string, unknown>>;
   /** The state file's text. */
   state(): Promise<string>;
+  /** Everything that is kept of the stack and its runs, by file: configuration, state and its history, event logs. */
+  files(): Promise<Readonly<Record<string, string>>>;
   remove(): Promise<void>;
 }
 
@@ -140,6 +142,15 @@ export async function openStack(
     },
     state: () =>
       readFile(join(folder, "backend", ".pulumi", "stacks", "runner-fleet", "dev.json"), "utf8"),
+    files: async () => {
+      const found = await readdir(folder, { recursive: true, withFileTypes: true });
+      const texts: Record<string, string> = {};
+      for (const one of found.filter((entry) => entry.isFile())) {
+        const path = join(one.parentPath, one.name);
+        texts[relative(folder, path)] = await readFile(path, "latin1");
+      }
+      return texts;
+    },
     remove: () => rm(folder, { recursive: true, force: true }),
   };
 }

@@ -34,7 +34,13 @@ export interface Phase {
 const ORGANIZATION = "acme";
 const WORKFLOW = ".github/workflows/image.yml";
 const VARIABLE = "ARM64_RUNS_ON";
-const OWN_RUNNER = /^dev-arm64-1-[12]-[12]$/;
+/** A runner of ours: its slot, and what makes it one of its own. */
+const OWN_RUNNER = /^(dev-arm64-1-\d+-\d+)-[a-z0-9]{6}$/;
+
+/** The slot, on its host, that a runner was started in; runners of the origin's image are called after it alone. */
+export function slotOf(runner: string): string {
+  return OWN_RUNNER.exec(runner)?.[1] ?? runner;
+}
 
 /** One local cloud with one stack, and what the present phase has done so far. */
 export class Scene {
@@ -104,11 +110,12 @@ export class Scene {
     return run;
   }
 
+  /** The slots whose runners are online. */
   online(): string[] {
     return this.cloud.github
       .runners(ORGANIZATION)
       .filter(({ status }) => status === "online")
-      .map(({ name }) => name)
+      .map(({ name }) => slotOf(name))
       .sort();
   }
 
@@ -435,11 +442,11 @@ export const PHASES: readonly Phase[] = [
   },
 ];
 
-/** Waits until these runners are online and no others; names in order. */
-export async function expectOnline(scene: Scene, runners: readonly string[]): Promise<void> {
+/** Waits until the runners of these slots are online and no others; in order. */
+export async function expectOnline(scene: Scene, slots: readonly string[]): Promise<void> {
   await scene.until(
-    `online are ${runners.join(", ")} and no other`,
-    () => scene.online().join() === runners.join(),
+    `online are ${slots.join(", ")} and no other`,
+    () => scene.online().join() === slots.join(),
   );
 }
 

@@ -176,7 +176,7 @@ async function runBuildx(
 /** The fleet's configuration, the local registry for Docker Hub, and a control group to count processor time in. */
 export function configuration(registry: string, mirror: string, group: string): string {
   const section = "[worker.oci]\n";
-  const fleet = buildkitConfig(MAX_USED_PERCENT);
+  const fleet = buildkitConfig({ buildCachePercent: MAX_USED_PERCENT, registryMirrors: {} });
   if (!fleet.includes(section)) throw new Error("buildkitd.toml: found no section [worker.oci].");
   return `${fleet.replace(section, `${section}  defaultCgroupParent = "${group}"\n`)}
 [registry."docker.io"]

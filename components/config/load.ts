@@ -1,4 +1,5 @@
 import * as pulumi from "@pulumi/pulumi";
+import type { GithubCredential } from "../tokenService/stack";
 import { type FleetSettings, stackNameProblem, validateSettings } from "./schema";
 import { userError } from "./userError";
 
@@ -7,8 +8,10 @@ export interface FleetConfig {
   /** Prefix of everything that is named in the Hetzner project: the stack's name. */
   readonly prefix: string;
   readonly settings: FleetSettings;
-  readonly githubToken: pulumi.Output<string>;
-  readonly sshPrivateKey: pulumi.Output<string>;
+  /** What the token service signs in to GitHub with. */
+  readonly credential: pulumi.Output<GithubCredential>;
+  /** There at least where management is ssh. */
+  readonly sshPrivateKey: pulumi.Output<string> | undefined;
   readonly orgSecrets: Readonly<Record<string, pulumi.Output<string>>>;
   readonly hcloud: ApiAccess & {
     readonly pollInterval: string | undefined;
@@ -58,8 +61,9 @@ export function loadConfig(): FleetConfig {
   return {
     prefix: pulumi.getStack(),
     settings,
-    githubToken: pulumi.secret(settings.githubAuth.token),
-    sshPrivateKey: pulumi.secret(settings.ssh.privateKey),
+    credential: pulumi.secret<GithubCredential>(settings.githubAuth),
+    sshPrivateKey:
+      settings.ssh.privateKey === undefined ? undefined : pulumi.secret(settings.ssh.privateKey),
     orgSecrets: Object.fromEntries(
       Object.entries(settings.secrets).map(([name, one]) => [name, pulumi.secret(one.value)]),
     ),
@@ -89,9 +93,13 @@ export function plainTextSecrets(
 ): string[] {
   if (secretKeys === undefined) return [];
   const encrypted = JSON.parse(secretKeys) as string[];
+  const { githubAuth, ssh } = settings;
   const secrets = [
-    { block: "githubAuth", key: "githubAuth.token" },
-    { block: "ssh", key: "ssh.privateKey" },
+    {
+      block: "githubAuth",
+      key: githubAuth.kind === "pat" ? "githubAuth.token" : "githubAuth.privateKey",
+    },
+    ...(ssh.privateKey === undefined ? [] : [{ block: "ssh", key: "ssh.privateKey" }]),
     ...Object.keys(settings.secrets)
       .slice(0, 1)
       .map((name) => ({ block: "secrets", key: `secrets.${name}.value` })),

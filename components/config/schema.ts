@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { RUNNER_VERSION } from "../pins/pins";
 import { isNetworkAddress, parseCidr } from "./cidr";
 
 /**
@@ -9,6 +10,7 @@ import { isNetworkAddress, parseCidr } from "./cidr";
 /** Servers of one pool: more would be one mistyped digit away from a large bill. */
 export const MAX_HOSTS_PER_POOL = 100;
 export const MAX_RUNNERS_PER_HOST = 16;
+export const GITHUB_URL = "https://github.com";
 
 const hostNamePart = z.string().regex(/^[a-z]([a-z0-9-]{0,30}[a-z0-9])?$/, {
   error:
@@ -42,6 +44,18 @@ const secretName = z.string().regex(/^(?!GITHUB_)[A-Z_][A-Z0-9_]*$/i, {
     "a name of letters, digits and underscores that starts neither with a digit nor with GITHUB_, as GitHub requires",
 });
 
+const imageReference = z
+  .string()
+  .regex(/^[a-z0-9.-]+(:\d+)?(\/[a-z0-9._-]+)*(:[\w.-]{1,128})?(@sha256:[0-9a-f]{64})?$/, {
+    error: "the name of an image, with its tag and, better, its digest",
+  });
+
+const pemKey = z
+  .string()
+  .regex(/^-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]+-----END [A-Z ]*PRIVATE KEY-----\s*$/, {
+    error: "a private key in PEM or OpenSSH form",
+  });
+
 const secretText = z.string().min(1, { error: "a text that is not empty" });
 
 const githubAuth = z.discriminatedUnion(
@@ -52,10 +66,19 @@ const githubAuth = z.discriminatedUnion(
       /** Personal access token (classic: `admin:org`) that the token service trades for registration tokens. */
       token: secretText,
     }),
+    z.strictObject({
+      kind: z.literal("app"),
+      /** Numbers of a GitHub App with "Self-hosted runners: write" and of its installation in the organization. */
+      appId: z.int().min(1),
+      installationId: z.int().min(1),
+      privateKey: pemKey,
+    }),
   ],
   {
     error: (issue) =>
-      issue.code === "invalid_union" ? "the kind pat" : "a block with the keys kind and token",
+      issue.code === "invalid_union"
+        ? "the kind app or pat"
+        : "a block with the key kind, and token, or appId, installationId and privateKey",
   },
 );
 
@@ -63,6 +86,8 @@ const runnerGroup = z.strictObject({
   name: label.default("arm64"),
   /** Repositories whose jobs the group takes; default: the repositories of all targets. */
   repositories: z.array(repositoryName).min(1).optional(),
+  /** Takes jobs of the workflows that targets call alone, whose files no pull request changes. */
+  restrictToWorkflows: z.boolean().default(false),
 });
 
 const orgSecret = z.strictObject({
@@ -113,8 +138,20 @@ const pool = z.strictObject({
   labels: z.array(label).min(1),
   /** Raising it replaces every host of the pool: new ones first, then the old ones are drained and deleted. */
   generation: z.int().min(1).default(1),
-  /** Image that honours the contract of `knatnetwork/github-runner`. */
-  runnerImage: z.string().min(1).default("knatnetwork/github-runner:noble-2.338.0"),
+  /** What the runners are. */
+  runner: z
+    .strictObject({
+      /** `actions-runner`: GitHub's own, registered just in time. `knatnetwork`: by a registration token. */
+      image: z.enum(["actions-runner", "knatnetwork"]).default("actions-runner"),
+      /** Release of GitHub's runner program. */
+      version: z
+        .string()
+        .regex(/^\d+\.\d+\.\d+$/, { error: "a version such as 2.338.0" })
+        .default(RUNNER_VERSION),
+      /** Another image that honours the same contract, such as a mirror or one with more tools in it. */
+      reference: imageReference.optional(),
+    })
+    .prefault({}),
   /** Mounts the host's Docker socket into the runners. Jobs build without it; with it they are root on the host. */
   dockerSocket: z.boolean().default(false),
   /** The BuildKit daemon of each host, which the jobs of all its runners share. */
@@ -138,8 +175,10 @@ const pool = z.strictObject({
 const tokenService = z.strictObject({
   /** `dedicated`: a small server of its own in the private network. `colocated`: on every runner host. */
   placement: z.enum(["dedicated", "colocated"]).default("dedicated"),
-  /** Image that honours the contract of `knatnetwork/github-runner-kms`. */
-  image: z.string().min(1).default("knatnetwork/github-runner-kms:latest"),
+  /** `builtin`: this project's. `knatnetwork`: the image `knatnetwork/github-runner-kms`, which knows no password. */
+  implementation: z.enum(["builtin", "knatnetwork"]).default("builtin"),
+  /** Another image: of Node for `builtin`, of the service itself for `knatnetwork`. */
+  image: imageReference.optional(),
   serverType: z.string().min(1).default("cax11"),
   /** Location of the dedicated server; default: the location of the first pool. */
   location: z.string().min(1).optional(),
@@ -164,20 +203,33 @@ const ssh = z.strictObject(
         error: "an OpenSSH public key line such as `ssh-ed25519 AAAA… comment`",
       }),
     /** The private key that belongs to it, in PEM or OpenSSH form. */
-    privateKey: z
-      .string()
-      .regex(/^-----BEGIN [A-Z ]*PRIVATE KEY-----[\s\S]+-----END [A-Z ]*PRIVATE KEY-----\s*$/, {
-        error: "a private key in PEM or OpenSSH form",
-      }),
+    privateKey: pemKey.optional(),
     /** Ranges that may reach SSH on the hosts, this program's own address among them. */
-    allowedCidrs: z.array(cidr).min(1, {
-      error:
-        "at least one range, since this program manages the hosts over SSH and nothing else may open the port",
-    }),
+    allowedCidrs: z.array(cidr).default([]),
     port: z.int().min(1).max(65_535).default(22),
   },
   { error: "a block with the keys publicKey, privateKey and allowedCidrs" },
 );
+
+const WINDOW = /^([01]\d|2[0-3]):[0-5]\d-([01]\d|2[0-3]):[0-5]\d$/;
+
+const maintenance = z.strictObject({
+  /** Time of day, in UTC, in which a host that has to reboot for an update is drained and rebooted; or `never`. */
+  rebootWindow: z
+    .string()
+    .refine(
+      (text) => text === "never" || (WINDOW.test(text) && text.slice(0, 5) !== text.slice(6)),
+      {
+        error: "never, or a time of day in UTC such as 03:00-05:00",
+      },
+    )
+    .default("03:00-05:00"),
+});
+
+/** Host and port of a registry, such as docker.io. */
+const registryHost = z.string().regex(/^[a-z0-9]([a-z0-9.-]*[a-z0-9])?(:\d{1,5})?$/, {
+  error: "a registry's host name, with a port if need be, without a scheme",
+});
 
 /** Which git refs and commits become tags of the image. */
 export const TAG_RULES = ["latest", "branch", "git-tag", "semver", "sha"] as const;
@@ -282,98 +334,166 @@ const reusableWorkflows = z.strictObject({
   branch: branch.optional(),
 });
 
-export const fleetSchema = z
-  .strictObject({
-    organization: z.string().regex(/^(?=.{1,39}$)[A-Za-z0-9]+(-[A-Za-z0-9]+)*$/, {
-      error: "the login of a GitHub organization",
-    }),
-    githubAuth,
-    runnerGroup: runnerGroup.prefault({}),
-    secrets: z.record(secretName, orgSecret).default({}),
-    routing: routing.prefault({}),
-    pools: z.record(hostNamePart, pool).default({}),
-    externalPools: z.record(hostNamePart, externalPool).default({}),
-    tokenService: tokenService.prefault({}),
-    network,
-    ssh,
-    targets: z.record(z.string().min(1), target).default({}),
-    reusableWorkflows: reusableWorkflows.prefault({}),
-  })
-  .superRefine((fleet, context) => {
-    const problem = (path: string[], input: unknown, message: string) =>
-      context.addIssue({ code: "custom", path, input, message });
-    const pools = [...Object.keys(fleet.pools), ...Object.keys(fleet.externalPools)];
-    for (const name of Object.keys(fleet.externalPools).filter((name) => name in fleet.pools)) {
-      problem(["externalPools", name], name, "a name that is not that of one of the pools as well");
-    }
-    if (pools.length === 0) {
-      problem(["pools"], fleet.pools, "at least one pool, here or in externalPools");
-      return;
-    }
-    const routed = fleet.routing.pool;
-    if (routed === undefined ? pools.length > 1 : !pools.includes(routed)) {
+const unchecked = z.strictObject({
+  organization: z.string().regex(/^(?=.{1,39}$)[A-Za-z0-9]+(-[A-Za-z0-9]+)*$/, {
+    error: "the login of a GitHub organization",
+  }),
+  /** Where GitHub is: another one than github.com is an Enterprise Server. */
+  githubUrl: z
+    .string()
+    .refine((text) => /^https:\/\/[a-z0-9.-]+(:\d{1,5})?$/.test(text) && URL.canParse(text), {
+      error: "the address of a GitHub server such as https://github.example.com, without a path",
+    })
+    .default(GITHUB_URL),
+  githubAuth,
+  runnerGroup: runnerGroup.prefault({}),
+  secrets: z.record(secretName, orgSecret).default({}),
+  routing: routing.prefault({}),
+  pools: z.record(hostNamePart, pool).default({}),
+  externalPools: z.record(hostNamePart, externalPool).default({}),
+  tokenService: tokenService.prefault({}),
+  network,
+  ssh,
+  /** `ssh`: hosts are changed in place. `none`: nothing reaches into them; a change is a roll. */
+  management: z.enum(["ssh", "none"]).default("ssh"),
+  maintenance: maintenance.prefault({}),
+  /** Registries to ask before the one in the key, which Docker knows for docker.io alone and BuildKit for any. */
+  registryMirrors: z.record(registryHost, z.array(registryHost).min(1)).default({}),
+  targets: z.record(z.string().min(1), target).default({}),
+  reusableWorkflows: reusableWorkflows.prefault({}),
+});
+
+export const fleetSchema = unchecked.superRefine((fleet, context) => {
+  const problem = (path: string[], input: unknown, message: string) =>
+    context.addIssue({ code: "custom", path, input, message });
+  const pools = [...Object.keys(fleet.pools), ...Object.keys(fleet.externalPools)];
+  for (const name of Object.keys(fleet.externalPools).filter((name) => name in fleet.pools)) {
+    problem(["externalPools", name], name, "a name that is not that of one of the pools as well");
+  }
+  if (pools.length === 0) {
+    problem(["pools"], fleet.pools, "at least one pool, here or in externalPools");
+    return;
+  }
+  const routed = fleet.routing.pool;
+  if (routed === undefined ? pools.length > 1 : !pools.includes(routed)) {
+    context.addIssue({
+      code: "custom",
+      path: ["routing", "pool"],
+      input: routed,
+      message: `one of the pools ${pools.join(", ")}`,
+    });
+  }
+  checkHosts(fleet, problem);
+  const secrets = Object.keys(fleet.secrets);
+  for (const [index, name] of secrets.entries()) {
+    const same = (other: string) => other.toUpperCase() === name.toUpperCase();
+    if (secrets.findIndex(same) < index) {
       context.addIssue({
         code: "custom",
-        path: ["routing", "pool"],
-        input: routed,
-        message: `one of the pools ${pools.join(", ")}`,
+        path: ["secrets", name],
+        input: name,
+        message: `a name that differs from ${secrets.find(same)} by more than case, which GitHub ignores`,
       });
     }
-    const secrets = Object.keys(fleet.secrets);
-    for (const [index, name] of secrets.entries()) {
-      const same = (other: string) => other.toUpperCase() === name.toUpperCase();
-      if (secrets.findIndex(same) < index) {
-        context.addIssue({
-          code: "custom",
-          path: ["secrets", name],
-          input: name,
-          message: `a name that differs from ${secrets.find(same)} by more than case, which GitHub ignores`,
-        });
-      }
+  }
+  const seen = new Map<string, string>();
+  for (const [name, one] of Object.entries(fleet.targets)) {
+    const repository = one.repository ?? name;
+    if (!repositoryName.safeParse(repository).success) {
+      context.addIssue({
+        code: "custom",
+        path: ["targets", name],
+        input: name,
+        message:
+          "the name of a repository of the organization, or a key `repository` that gives it",
+      });
     }
-    const seen = new Map<string, string>();
-    for (const [name, one] of Object.entries(fleet.targets)) {
-      const repository = one.repository ?? name;
-      if (!repositoryName.safeParse(repository).success) {
-        context.addIssue({
-          code: "custom",
-          path: ["targets", name],
-          input: name,
-          message:
-            "the name of a repository of the organization, or a key `repository` that gives it",
-        });
-      }
-      const [registry, ...imagePath] = one.image.split("/");
-      const needsLogin = imagePath.length > 0 && registry !== "ghcr.io";
-      if (needsLogin && one.registry === undefined) {
-        context.addIssue({
-          code: "custom",
-          path: ["targets", name, "registry"],
-          input: undefined,
-          message: `a username and a passwordSecret, since ${registry} does not take the job's own token as ghcr.io does`,
-        });
-      }
-      if (one.emit === "reusable" && fleet.reusableWorkflows.repository === undefined) {
-        problem(
-          ["reusableWorkflows", "repository"],
-          undefined,
-          `the name of a repository of the organization, since targets.${name} calls a workflow that lies there`,
-        );
-      }
-      const file = `${repository.toLowerCase()}/${one.path}`;
-      const other = seen.get(file);
-      if (other === undefined) {
-        seen.set(file, name);
-      } else {
-        context.addIssue({
-          code: "custom",
-          path: ["targets", name],
-          input: repository,
-          message: `a repository and path that no other target has, but target ${other} writes ${one.path} there already`,
-        });
-      }
+    const [registry, ...imagePath] = one.image.split("/");
+    const needsLogin = imagePath.length > 0 && registry !== "ghcr.io";
+    if (needsLogin && one.registry === undefined) {
+      context.addIssue({
+        code: "custom",
+        path: ["targets", name, "registry"],
+        input: undefined,
+        message: `a username and a passwordSecret, since ${registry} does not take the job's own token as ghcr.io does`,
+      });
     }
-  });
+    if (one.emit === "reusable" && fleet.reusableWorkflows.repository === undefined) {
+      problem(
+        ["reusableWorkflows", "repository"],
+        undefined,
+        `the name of a repository of the organization, since targets.${name} calls a workflow that lies there`,
+      );
+    }
+    const file = `${repository.toLowerCase()}/${one.path}`;
+    const other = seen.get(file);
+    if (other === undefined) {
+      seen.set(file, name);
+    } else {
+      context.addIssue({
+        code: "custom",
+        path: ["targets", name],
+        input: repository,
+        message: `a repository and path that no other target has, but target ${other} writes ${one.path} there already`,
+      });
+    }
+  }
+});
+
+/** What the choices for own hosts ask of each other. */
+function checkHosts(
+  fleet: Pick<
+    z.output<typeof unchecked>,
+    "ssh" | "management" | "tokenService" | "githubAuth" | "githubUrl" | "pools"
+  >,
+  problem: (path: string[], input: unknown, message: string) => void,
+): void {
+  const { ssh, management, tokenService, githubAuth, githubUrl, pools } = fleet;
+  if (management === "ssh" && ssh.privateKey === undefined) {
+    problem(
+      ["ssh", "privateKey"],
+      undefined,
+      "a private key in PEM or OpenSSH form, since management is ssh",
+    );
+  }
+  if (management === "ssh" && ssh.allowedCidrs.length === 0) {
+    problem(
+      ["ssh", "allowedCidrs"],
+      ssh.allowedCidrs,
+      "at least one range, since this program manages the hosts over SSH and nothing else may open the port",
+    );
+  }
+  if (management === "none" && ssh.allowedCidrs.length > 0) {
+    problem(
+      ["ssh", "allowedCidrs"],
+      ssh.allowedCidrs,
+      "no range, since management is none and nothing opens the port",
+    );
+  }
+  if (tokenService.implementation === "knatnetwork" && githubAuth.kind !== "pat") {
+    problem(
+      ["githubAuth", "kind"],
+      githubAuth.kind,
+      "pat, the only kind that tokenService.implementation knatnetwork knows",
+    );
+  }
+  if (githubUrl === GITHUB_URL) return;
+  if (tokenService.implementation === "knatnetwork") {
+    problem(
+      ["tokenService", "implementation"],
+      tokenService.implementation,
+      `builtin, since knatnetwork knows ${GITHUB_URL} only`,
+    );
+  }
+  for (const [name, { runner }] of Object.entries(pools)) {
+    if (runner.image !== "knatnetwork") continue;
+    problem(
+      ["pools", name, "runner", "image"],
+      runner.image,
+      `actions-runner, since knatnetwork knows ${GITHUB_URL} only`,
+    );
+  }
+}
 
 export type FleetSettings = z.output<typeof fleetSchema>;
 export type PoolSettings = FleetSettings["pools"][string];

@@ -10,16 +10,22 @@ export interface FleetNetworkArgs {
   readonly subnet: string;
   readonly zone: string;
   readonly sshPublicKey: string;
-  readonly sshPrivateKey: pulumi.Input<string>;
+  /** Needed where management is `ssh`. */
+  readonly sshPrivateKey?: pulumi.Input<string>;
   readonly sshPort: number;
+  /** `none`: SSH is open to nobody. */
+  readonly management: HostEnvironment["management"];
   /** Ranges that may reach SSH; everything else that is not an answer is dropped by the cloud's firewall. */
   readonly allowedCidrs: readonly string[];
+  /** APIs that commands of hosts ask. */
+  readonly github: HostEnvironment["github"];
+  readonly hetzner: HostEnvironment["hetzner"];
   readonly labels: Readonly<Record<string, string>>;
   /** How the stack's servers were found, by name of the host. */
   readonly servers: ReadonlyMap<string, ServerState>;
 }
 
-/** What hosts share: a private network with one subnet, a firewall that opens SSH alone, and the SSH key. */
+/** What hosts share: a private network with one subnet, a firewall that opens SSH at most, and the SSH key. */
 export class FleetNetwork extends pulumi.ComponentResource {
   readonly environment: HostEnvironment;
 
@@ -48,13 +54,21 @@ export class FleetNetwork extends pulumi.ComponentResource {
         name: args.prefix,
         labels,
         rules: [
-          {
-            description: "SSH from the management ranges",
-            direction: "in",
-            protocol: "tcp",
-            port: String(args.sshPort),
-            sourceIps: [...args.allowedCidrs],
-          },
+          args.management === "ssh"
+            ? {
+                description: "SSH from the management ranges",
+                direction: "in",
+                protocol: "tcp",
+                port: String(args.sshPort),
+                sourceIps: [...args.allowedCidrs],
+              }
+            : // Not an empty list: the provider does not send one, and SSH would stay open where it was.
+              {
+                description: "Echo requests",
+                direction: "in",
+                protocol: "icmp",
+                sourceIps: ["0.0.0.0/0", "::/0"],
+              },
         ],
       },
       { parent: this },
@@ -69,10 +83,15 @@ export class FleetNetwork extends pulumi.ComponentResource {
     this.environment = {
       networkId: network.id.apply(Number),
       subnetId: subnet.id,
+      ipRange: args.ipRange,
       firewallId: firewall.id.apply(Number),
       sshKeyId: sshKey.id,
       sshPort: args.sshPort,
+      management: args.management,
       sshPrivateKey: args.sshPrivateKey,
+      allowedCidrs: args.allowedCidrs,
+      github: args.github,
+      hetzner: args.hetzner,
       labels,
       servers: args.servers,
     };

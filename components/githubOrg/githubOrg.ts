@@ -9,6 +9,8 @@ export interface GithubOrgArgs {
     readonly name: string;
     /** Ids of the repositories whose jobs the group takes. */
     readonly repositoryIds: readonly number[];
+    /** Workflows as `owner/repository/path@ref` whose jobs alone the group takes; default: those of any. */
+    readonly workflows?: readonly string[];
     /** Whether GitHub knows a group of this name now; without it the group is made again. */
     readonly exists: boolean;
   };
@@ -90,6 +92,8 @@ export class GithubOrg extends pulumi.ComponentResource {
         selectedRepositoryIds: [...runnerGroup.repositoryIds],
         // A fork's pull request can rewrite the workflow: this group is the boundary, not the file.
         allowsPublicRepositories: false,
+        restrictedToWorkflows: runnerGroup.workflows !== undefined,
+        selectedWorkflows: [...(runnerGroup.workflows ?? [])],
       },
       {
         parent: this,

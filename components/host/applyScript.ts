@@ -1,12 +1,14 @@
 import { createHash } from "node:crypto";
 
-/** A file that a host gets over SSH. */
+/** A file that a host gets. */
 export interface HostFile {
   /** Absolute path. */
   readonly path: string;
-  /** Octal, e.g. "0644"; everything belongs to root. */
+  /** Octal, e.g. "0644". What others cannot read counts as secret. */
   readonly mode: string;
   readonly content: string;
+  /** User and group, e.g. "65532:65532". Default: root. */
+  readonly owner?: string;
 }
 
 /**
@@ -19,9 +21,8 @@ export function renderApplyScript(files: readonly HostFile[], commands: readonly
     "umask 077",
     // In a function, so that bash has read everything before a command could eat from standard input.
     "apply() {",
-    "state=0; cloud-init status --wait >/dev/null || state=$?",
-    // 2 means "done with recoverable errors", such as a key that a newer cloud-init warns about.
-    'if [ "$state" -ne 0 ] && [ "$state" -ne 2 ]; then cloud-init status --long; return 1; fi',
+    // However the first boot ended: the commands make up for what it failed at.
+    "cloud-init status --wait >/dev/null || true",
     ...files.map(writeFile),
     ...commands,
     "}",
@@ -35,12 +36,15 @@ function writeFile(file: HostFile): string {
   const directory = file.path.slice(0, file.path.lastIndexOf("/"));
   const mark = `END_${createHash("sha256").update(file.content).digest("hex").slice(0, 16)}`;
   const ends = file.content.endsWith("\n") ? "" : "\n";
+  const beside = quote(`${file.path}.new`);
   return [
     `install -d -m 0755 ${quote(directory)}`,
-    `cat >${quote(`${file.path}.new`)} <<'${mark}'`,
+    `cat >${beside} <<'${mark}'`,
     `${file.content}${ends}${mark}`,
-    `chmod ${file.mode} ${quote(`${file.path}.new`)}`,
-    `mv -f ${quote(`${file.path}.new`)} ${quote(file.path)}`,
+    // Before the mode, which a change of owner may reset.
+    ...(file.owner === undefined ? [] : [`chown ${file.owner} ${beside}`]),
+    `chmod ${file.mode} ${beside}`,
+    `mv -f ${beside} ${quote(file.path)}`,
   ].join("\n");
 }
 

@@ -15,10 +15,17 @@ export interface ComposeService {
   readonly labels?: Readonly<Record<string, string>>;
   readonly profiles?: readonly string[];
   readonly restart?: "unless-stopped";
-  readonly network_mode?: "bridge";
+  readonly network_mode?: "bridge" | "host";
+  readonly networks?: readonly string[];
+  readonly user?: string;
+  readonly read_only?: boolean;
   readonly cap_add?: readonly string[];
+  readonly cap_drop?: readonly string[];
   readonly security_opt?: readonly string[];
   readonly cgroup?: "host";
+  /** Slice of systemd that limits the container. */
+  readonly cgroup_parent?: string;
+  readonly mem_limit?: string;
   readonly healthcheck?: {
     readonly test: readonly string[];
     readonly interval: string;
@@ -29,9 +36,15 @@ export interface ComposeService {
   };
 }
 
+/** The part of the specification's networks that the fleet uses. */
+export interface ComposeNetwork {
+  readonly driver_opts?: Readonly<Record<string, string>>;
+}
+
 export function composeFile(
   services: Readonly<Record<string, ComposeService>>,
   volumes: readonly string[] = [],
+  networks: Readonly<Record<string, ComposeNetwork>> = {},
 ): HostFile {
   return {
     path: `${STACK_DIRECTORY}/compose.yaml`,
@@ -40,6 +53,7 @@ export function composeFile(
       {
         name: "runner-fleet",
         services,
+        ...(Object.keys(networks).length > 0 && { networks }),
         ...(volumes.length > 0 && { volumes: Object.fromEntries(volumes.map((one) => [one, {}])) }),
       },
       { version: "1.1", lineWidth: 0, aliasDuplicateObjects: false },

@@ -9,9 +9,26 @@ export interface SshTarget {
 }
 
 /**
+ * Why a command over SSH has not ended well. `unreachable`: nobody answered. `refused`: somebody did, and either side
+ * refused the other's key. `lost`: the connection or the command broke off. `failed`: the command itself. `late`: it
+ * has not ended in time.
+ */
+export type SshFailure = "unreachable" | "refused" | "lost" | "failed" | "late";
+
+/** The message is the end of a sentence about the command. */
+export class SshError extends Error {
+  constructor(
+    readonly failure: SshFailure,
+    message: string,
+  ) {
+    super(message);
+  }
+}
+
+/**
  * Runs a command as root on a host and resolves with its output. The connection has 15 s to come up; the command
  * itself may take `timeoutSeconds`.
- * @throws when the host cannot be reached, shows another key, or the command fails; the command's last words are in the message.
+ * @throws SshError; the command's last words are in the message.
  */
 export function runOverSsh(
   target: SshTarget,
@@ -21,26 +38,36 @@ export function runOverSsh(
   const [, pinned] = target.hostKey.split(" ");
   const client = new Client();
   let output = "";
+  let ready = false;
+  let verified = true;
   let deadline: NodeJS.Timeout | undefined;
   return new Promise<string>((resolve, reject) => {
+    const fail = (failure: SshFailure, message: string) => reject(new SshError(failure, message));
     deadline = setTimeout(
-      () => reject(new Error(`no end after ${timeoutSeconds} s`)),
+      () => fail("late", `no end after ${timeoutSeconds} s`),
       timeoutSeconds * 1000,
     );
     client
       .on("ready", () => {
+        ready = true;
         client.exec(command, (error, stream) => {
-          if (error) return reject(error);
+          if (error) return fail("lost", error.message);
           const keep = (chunk: Buffer) => (output = (output + chunk.toString()).slice(-4096));
           stream.on("data", keep);
           stream.stderr.on("data", keep);
-          stream.on("close", (code: number | null) => {
+          stream.on("close", (code: number | null | undefined) => {
+            const end = `it ended with ${code ?? "a signal"}: ${output.trim()}`;
             if (code === 0) resolve(output);
-            else reject(new Error(`it ended with ${code ?? "a signal"}: ${output.trim()}`));
+            else fail(typeof code === "number" ? "failed" : "lost", end);
           });
         });
       })
-      .on("error", reject)
+      .on("error", (error: Error & { level?: string }) => {
+        const refused = !verified || error.level === "client-authentication";
+        fail(ready ? "lost" : refused ? "refused" : "unreachable", error.message);
+      })
+      // Without a word, as of a host that goes down before it has greeted.
+      .on("close", () => fail(ready ? "lost" : "unreachable", "the connection was closed"))
       .connect({
         host: target.host,
         port: target.port,
@@ -48,7 +75,7 @@ export function runOverSsh(
         privateKey: target.privateKey,
         readyTimeout: 15_000,
         keepaliveInterval: 30_000,
-        hostVerifier: (key: Buffer) => key.toString("base64") === pinned,
+        hostVerifier: (key: Buffer) => (verified = key.toString("base64") === pinned),
       });
   }).finally(() => {
     clearTimeout(deadline);

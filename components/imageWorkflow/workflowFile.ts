@@ -1,5 +1,5 @@
 import { Document, isMap, isScalar, type Node, Scalar, YAMLMap } from "yaml";
-import { ACTIONS, type ActionName } from "./pins";
+import { ACTIONS, type ActionName } from "../pins/pins";
 
 /**
  * A GitHub Actions workflow as data, and its file. Only what the emitted workflows use is modelled. Reasons are part

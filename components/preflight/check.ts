@@ -2,12 +2,15 @@ import * as pulumi from "@pulumi/pulumi";
 import { utils } from "ssh2";
 import { cidrSize, containsCidr, parseCidr } from "../config/cidr";
 import type { FleetConfig } from "../config/load";
-import type { FleetSettings } from "../config/schema";
-import { imageWorkflowModel } from "../imageWorkflow/workflow";
+import { type FleetSettings, GITHUB_URL } from "../config/schema";
+import { MAX_USER_DATA_BYTES } from "../host/cloudInit";
 import { routedPool } from "../githubOrg/runsOn";
+import type { RestrictionSettings } from "../githubOrg/selectedWorkflows";
+import { imageWorkflowModel } from "../imageWorkflow/workflow";
 import { placeHosts } from "../runnerPool/placement";
 import { plannedServers, tokenServiceLocation } from "../pricing/plannedServers";
 import type { ApiOptions } from "./api";
+import type { AppFacts } from "./app";
 import {
   type BranchFacts,
   type Facts,
@@ -18,12 +21,13 @@ import {
   namedRepositories,
   type Obstacle,
   readFacts,
+  type ServersDiffer,
   type TokenFacts,
 } from "./facts";
 import { userError } from "../config/userError";
 
-/** Hetzner's limit of user_data, in bytes. */
-export const MAX_USER_DATA_BYTES = 32_768;
+/** GitHub's limit of the name of a runner, in characters. */
+export const MAX_RUNNER_NAME = 64;
 
 /** Both lists hold whole sentences. Problems stop a run before it changes anything, warnings do not. */
 export interface Verdict {
@@ -33,8 +37,13 @@ export interface Verdict {
 
 /** What the program itself knows beside settings and facts. */
 export interface Known {
-  /** Size of the user_data that the hosts of a pool would be created with, by name of the pool. */
-  readonly userDataBytes?: Readonly<Record<string, number>>;
+  /** Prefix of the names of servers, and so of runners. */
+  readonly prefix?: string;
+  /** Size of the user_data that hosts would be created with, in bytes: by name of the pool, and of the token service. */
+  readonly userDataBytes?: {
+    readonly pools: Readonly<Record<string, number>>;
+    readonly tokenService: number | undefined;
+  };
   /** Git's name of the workflow file that the last run gave a target, by key. */
   readonly recordedBlobs?: Readonly<Record<string, string | undefined>>;
 }
@@ -47,7 +56,7 @@ export function checkFleet(
   settings: FleetSettings,
   findings: Findings,
   namespace: string,
-  { userDataBytes = {}, recordedBlobs = {} }: Known = {},
+  { prefix = "", userDataBytes, recordedBlobs = {} }: Known = {},
 ): Verdict {
   const problems: string[] = [];
   const warnings: string[] = [];
@@ -61,18 +70,12 @@ export function checkFleet(
   if (hasHosts) {
     checkNetwork(settings, report);
     checkKeyPair(settings, report);
+    checkRunnerNames(settings, prefix, report);
+    checkRestriction(settings, report);
   }
   checkAccess(settings, report);
   problems.push(...workflowProblems(settings, namespace));
-  for (const [pool, bytes] of Object.entries(userDataBytes)) {
-    if (bytes > MAX_USER_DATA_BYTES) {
-      report.problem(
-        `pools.${pool}.cloudInit`,
-        `user_data of ${bytes} bytes`,
-        `at most ${MAX_USER_DATA_BYTES}, which is Hetzner's limit`,
-      );
-    }
-  }
+  if (userDataBytes !== undefined) checkUserData(settings, userDataBytes, report);
 
   if (findings.hetzner === undefined) {
     // Without own hosts nothing is asked of Hetzner.
@@ -82,7 +85,7 @@ export function checkFleet(
     checkHetzner(settings, findings.hetzner, report);
   }
   if ("obstacle" in findings.github) {
-    problems.push(githubObstacle(findings.github));
+    problems.push(githubObstacle(findings.github, settings.githubUrl, namespace));
   } else {
     problems.push(...checkTokens(settings, findings.github, namespace));
     checkGitHub(settings, findings.github, report, recordedBlobs);
@@ -103,7 +106,7 @@ export async function preflight(
     config.settings,
     { hetzner, github },
     pulumi.getProject(),
-    options,
+    { prefix: config.prefix, ...options },
   );
   // An obstacle always is a problem; saying so here lets the compiler see that what is returned are facts.
   const refused = hetzner !== undefined && "obstacle" in hetzner;
@@ -117,6 +120,27 @@ export async function preflight(
 interface Report {
   readonly problem: (key: string, found: string, expected: string) => void;
   readonly warning: (key: string, sentence: string) => void;
+}
+
+function checkUserData(
+  { management, tokenService: { placement } }: FleetSettings,
+  { pools, tokenService = 0 }: NonNullable<Known["userDataBytes"]>,
+  { problem }: Report,
+): void {
+  const sizes = [
+    ...Object.entries(pools).map(([pool, bytes]) => [`pools.${pool}.cloudInit`, bytes] as const),
+    ["tokenService", tokenService] as const,
+  ];
+  for (const [key, bytes] of sizes) {
+    if (bytes <= MAX_USER_DATA_BYTES) continue;
+    problem(
+      key,
+      `user_data of ${bytes} bytes`,
+      management === "none" && placement === "colocated"
+        ? `at most ${MAX_USER_DATA_BYTES}, which is Hetzner's limit: with management none everything is in it, and a token service of its own, with placement dedicated, takes its part to another server`
+        : `at most ${MAX_USER_DATA_BYTES}, which is Hetzner's limit`,
+    );
+  }
 }
 
 /** Hetzner's networks are IPv4 and private. */
@@ -158,11 +182,13 @@ function checkNetwork(settings: FleetSettings, { problem }: Report): void {
 }
 
 /** A pair that does not match would only be noticed after the first server is paid for. */
-function checkKeyPair({ ssh }: FleetSettings, { problem }: Report): void {
-  const [privateKey, publicKey] = [utils.parseKey(ssh.privateKey), utils.parseKey(ssh.publicKey)];
+function checkKeyPair({ management, ssh }: FleetSettings, { problem }: Report): void {
+  const publicKey = utils.parseKey(ssh.publicKey);
   if (publicKey instanceof Error) {
     problem("ssh.publicKey", "a line that holds no key", "an OpenSSH public key line");
   }
+  if (management !== "ssh" || ssh.privateKey === undefined) return;
+  const privateKey = utils.parseKey(ssh.privateKey);
   if (privateKey instanceof Error) {
     const encrypted = /encrypted|passphrase/i.test(privateKey.message);
     problem(
@@ -174,6 +200,43 @@ function checkKeyPair({ ssh }: FleetSettings, { problem }: Report): void {
   if (publicKey instanceof Error || privateKey instanceof Error) return;
   if (!privateKey.getPublicSSH().equals(publicKey.getPublicSSH())) {
     problem("ssh.privateKey", "a key of another pair", "the one that ssh.publicKey belongs to");
+  }
+}
+
+/** A runner that GitHub refuses for its name would only be noticed on a server that is paid for. */
+function checkRunnerNames(settings: FleetSettings, prefix: string, { problem }: Report): void {
+  for (const [name, pool] of Object.entries(settings.pools)) {
+    const last = placeHosts(prefix, name, pool).at(-1)?.serverName ?? "";
+    const longest = `${last}-${pool.runnersPerHost}-xxxxxx`;
+    if (longest.length <= MAX_RUNNER_NAME) continue;
+    problem(
+      `pools.${name}`,
+      `a pool whose runners have names of ${longest.length} characters such as ${longest}`,
+      `a shorter name of the pool or of the stack, since GitHub takes ${MAX_RUNNER_NAME} characters`,
+    );
+  }
+}
+
+/** Jobs that the runner group does not take wait for a day: no restriction is better than one that cannot hold. */
+function checkRestriction(settings: RestrictionSettings, { problem }: Report): void {
+  if (settings.runnerGroup.restrictToWorkflows !== true) return;
+  const key = "runnerGroup.restrictToWorkflows";
+  const hybrid = Object.entries(settings.targets).filter(
+    ([, { strategy }]) => strategy === "hybrid",
+  );
+  const inline = hybrid.filter(([, { emit }]) => emit === "inline").map(([target]) => target);
+  if (inline.length > 0) {
+    problem(
+      key,
+      `true with ${enumerate(inline, "and")} emitted inline`,
+      "false, or emit: reusable for all of strategy hybrid, since a restriction names one ref of each file, and in runs for tags and pull requests a repository's own file has another, so that their jobs would wait in vain",
+    );
+  } else if (hybrid.length === 0) {
+    problem(
+      key,
+      "true without a target whose workflow the runner group would take jobs of",
+      "false, or a target of strategy hybrid with emit: reusable",
+    );
   }
 }
 
@@ -234,6 +297,7 @@ function checkHetzner(settings: FleetSettings, facts: HetznerFacts, report: Repo
     checkServerType("tokenService.serverType", serverType, tokenServiceLocation(settings));
     checkServer("tokenService", "token-service", settings.tokenService);
   }
+  checkWayIn(settings, facts, report);
 
   /** A server is powered off before its type changes: without stock it would stay off. */
   function checkServer(key: string, name: string, wanted: { readonly serverType: string }): void {
@@ -321,6 +385,69 @@ function checkHetzner(settings: FleetSettings, facts: HetznerFacts, report: Repo
   }
 }
 
+/** What a living server lets in was settled when it was made: nobody should be locked out of it by a change. */
+function checkWayIn(settings: FleetSettings, facts: HetznerFacts, { problem }: Report): void {
+  const { management, pools, ssh, tokenService } = settings;
+  if (management !== "ssh") return;
+  const wanted = [
+    ...Object.entries(pools).flatMap(([name, pool]) =>
+      placeHosts("", name, pool).map(({ key }) => key),
+    ),
+    ...(tokenService.placement === "dedicated" ? ["token-service"] : []),
+  ];
+  const living = wanted.filter((name) => facts.servers.get(name)?.attached === true);
+  const closed = living.filter((name) => facts.servers.get(name)?.configHash !== undefined);
+  const again =
+    "until they are made again, by a higher generation of their pool or after pulumi destroy";
+  if (closed.length > 0) {
+    problem(
+      "management",
+      `"ssh" with ${servers(closed)}, made with management none and so without a way in`,
+      `none ${again}`,
+    );
+  }
+  const open = living.filter((name) => !closed.includes(name));
+  if (open.length === 0) return;
+  const { sshPublicKey, openPorts, allowedCidrs } = facts.access;
+  if (sshPublicKey !== undefined && keyOf(sshPublicKey) !== keyOf(ssh.publicKey)) {
+    problem(
+      "ssh.publicKey",
+      `another key than the one that opens ${servers(open)}`,
+      `${keyOf(sshPublicKey)}, or the new one in /root/.ssh/authorized_keys on each of them and the stack's SSH key deleted from the Hetzner project`,
+    );
+  }
+  if (openPorts.length > 0 && !openPorts.includes(String(ssh.port))) {
+    problem(
+      "ssh.port",
+      `${ssh.port}, at which ${servers(open)} cannot be reached`,
+      `${enumerate(openPorts)} ${again}`,
+    );
+  }
+  // They have a firewall of their own, which learns of other ranges from one that it lets in.
+  const overlaps = (one: string) => allowedCidrs.some((other) => overlap(one, other));
+  if (allowedCidrs.length > 0 && !ssh.allowedCidrs.some(overlaps)) {
+    problem(
+      "ssh.allowedCidrs",
+      `no address of those that ${servers(open)} let in`,
+      `${enumerate(allowedCidrs)} beside the new ones for one run, made from there`,
+    );
+  }
+}
+
+function servers(names: readonly string[]): string {
+  return `the living ${names.length === 1 ? "server" : "servers"} ${enumerate(names, "and")}`;
+}
+
+function overlap(one: string, other: string): boolean {
+  const [a, b] = [parseCidr(one), parseCidr(other)];
+  return a !== undefined && b !== undefined && (containsCidr(a, b) || containsCidr(b, a));
+}
+
+/** The key in a line, without its comment. */
+function keyOf(line: string): string {
+  return line.trim().split(/\s+/, 2).join(" ");
+}
+
 function checkGitHub(
   settings: FleetSettings,
   facts: GitHubFacts,
@@ -374,6 +501,7 @@ function checkGitHub(
       "an organization that runs workflows",
     );
   }
+  checkRunnerVersions(settings, facts, report);
   checkCentral(settings, facts, report);
   const routed = routedPool(settings);
   for (const [key, target] of Object.entries(settings.targets)) {
@@ -560,6 +688,32 @@ function checkGitHub(
   }
 }
 
+/** GitHub gives jobs to recent releases of its runner program only. */
+function checkRunnerVersions(
+  settings: FleetSettings,
+  facts: GitHubFacts,
+  { problem, warning }: Report,
+): void {
+  for (const [name, { runner }] of Object.entries(settings.pools)) {
+    const found = facts.runnerVersions.get(runner.version);
+    if (found === undefined || runner.reference !== undefined) continue;
+    const key = `pools.${name}.runner.version`;
+    const [end] = [found.jobsEnd, found.registrationEnds]
+      .filter((date) => date !== undefined)
+      .sort((one, other) => one.getTime() - other.getTime());
+    if (end === undefined) continue;
+    if (end <= facts.readAt) {
+      problem(
+        key,
+        `${quote(runner.version)}, which GitHub does not serve since ${day(end)}`,
+        "a newer release of GitHub's runner program",
+      );
+    } else {
+      warning(key, `GitHub does not serve ${runner.version} after ${day(end)}`);
+    }
+  }
+}
+
 const PROVIDER_TOKEN = "github:token (or GITHUB_TOKEN)";
 
 /** Scopes of a classic token and what each is for. */
@@ -582,6 +736,10 @@ function checkTokens(settings: FleetSettings, facts: GitHubFacts, namespace: str
   const problems = tokenProblems(PROVIDER_TOKEN, facts.token, needs);
   // Without own hosts there is no token service to use the other one.
   if (!hasHosts || facts.serviceToken === facts.token) return problems;
+  if (facts.app !== undefined) {
+    return [...problems, ...appProblems(settings, facts.app, namespace)];
+  }
+  if (facts.serviceToken === undefined) return problems;
   const key = `${namespace}:githubAuth.token`;
   if ("obstacle" in facts.serviceToken)
     return [...problems, tokenObstacle(key, facts.serviceToken)];
@@ -615,6 +773,65 @@ function checkTokens(settings: FleetSettings, facts: GitHubFacts, namespace: str
   }
 }
 
+/** What is wrong with the App that the token service signs in as. */
+function appProblems(
+  { organization, githubAuth }: FleetSettings,
+  app: AppFacts,
+  namespace: string,
+): string[] {
+  if (githubAuth.kind !== "app") return [];
+  const { appId, installationId } = githubAuth;
+  const sentence = (key: string, found: string, expected: string) => [
+    `${namespace}:githubAuth.${key}: found ${found}, expected ${expected}.`,
+  ];
+  switch (app.state) {
+    case "failed":
+      return [app.sentence];
+    case "keyUnreadable":
+      return sentence(
+        "privateKey",
+        "a key that cannot be read as an RSA key without a passphrase",
+        "the PEM file that GitHub generates for the App",
+      );
+    case "refused":
+      return sentence(
+        "appId",
+        `App ${appId}, which GitHub refuses with this private key (401)`,
+        "the id of the App that githubAuth.privateKey was generated for, and a clock that is right",
+      );
+    case "notInstalled":
+      return sentence(
+        "installationId",
+        `${installationId}, which App ${appId} does not have`,
+        `the id of its installation in ${organization}`,
+      );
+    case "installed":
+      if (app.account.toLowerCase() !== organization.toLowerCase()) {
+        return sentence(
+          "installationId",
+          `${installationId}, which is in ${app.account}`,
+          `the id of the App's installation in ${organization}`,
+        );
+      }
+      if (app.suspended) {
+        return sentence(
+          "installationId",
+          `${installationId}, which is suspended`,
+          "an installation that is not",
+        );
+      }
+      return app.runners === "write"
+        ? []
+        : sentence(
+            "installationId",
+            app.runners === undefined
+              ? `${installationId}, without the organization permission "Self-hosted runners"`
+              : `${installationId}, with the organization permission "Self-hosted runners: ${app.runners}"`,
+            'one with "Self-hosted runners: write", which the App has to ask for and an owner of the organization to accept',
+          );
+  }
+}
+
 function hetznerObstacle(obstacle: Obstacle): string {
   switch (obstacle.obstacle) {
     case "tokenMissing":
@@ -630,10 +847,26 @@ function hetznerObstacle(obstacle: Obstacle): string {
   }
 }
 
-function githubObstacle(obstacle: Obstacle): string {
-  return obstacle.obstacle === "endpointInvalid"
-    ? `github:baseUrl (or GITHUB_BASE_URL): found ${obstacle.found}, expected ${obstacle.expected}.`
-    : tokenObstacle(PROVIDER_TOKEN, obstacle);
+function githubObstacle(
+  obstacle: Obstacle | ServersDiffer,
+  githubUrl: string,
+  namespace: string,
+): string {
+  const key = "github:baseUrl (or GITHUB_BASE_URL)";
+  switch (obstacle.obstacle) {
+    case "endpointInvalid":
+      return `${key}: found ${obstacle.found}, expected ${obstacle.expected}.`;
+    case "serversDiffer": {
+      const { baseUrl } = obstacle;
+      if (githubUrl === GITHUB_URL && baseUrl !== undefined) {
+        return `${namespace}:githubUrl: found ${quote(githubUrl)}, expected ${new URL(baseUrl).origin}, where ${key} leads.`;
+      }
+      const found = baseUrl === undefined ? "nothing" : quote(baseUrl);
+      return `${key}: found ${found}, expected ${githubUrl}/, since ${namespace}:githubUrl names that server and the GitHub provider does not read it.`;
+    }
+    default:
+      return tokenObstacle(PROVIDER_TOKEN, obstacle);
+  }
 }
 
 function tokenObstacle(key: string, obstacle: Obstacle): string {

@@ -6,6 +6,7 @@ import { centralPaths } from "../imageWorkflow/emission";
 import { type Proposal, proposalBranch } from "../imageWorkflow/proposal";
 import { isOurs } from "../imageWorkflow/workflow";
 import { Api, ApiError, type ApiOptions } from "./api";
+import { type AppFacts, readApp } from "./app";
 
 /** What the two APIs say before the first resource is registered. */
 export interface Facts {
@@ -17,7 +18,14 @@ export interface Facts {
 /** Facts, or for either side what stood in the way of reading them. */
 export interface Findings {
   readonly hetzner: HetznerFacts | Obstacle | undefined;
-  readonly github: GitHubFacts | Obstacle;
+  readonly github: GitHubFacts | Obstacle | ServersDiffer;
+}
+
+/** githubUrl and the address of the API lead to two servers, so that nothing was asked of either. */
+export interface ServersDiffer {
+  readonly obstacle: "serversDiffer";
+  /** As the provider is told; undefined: github.com. */
+  readonly baseUrl: string | undefined;
 }
 
 export type Obstacle =
@@ -44,6 +52,15 @@ export interface HetznerFacts {
   readonly locations: ReadonlyMap<string, { readonly networkZone: string }>;
   /** The stack's living servers, by name without the stack's prefix, such as arm64-1-1. */
   readonly servers: ReadonlyMap<string, LivingServer>;
+  /** What the stack's servers were made with, as far as it still lies in the Hetzner project. */
+  readonly access: {
+    /** OpenSSH public key line. */
+    readonly sshPublicKey: string | undefined;
+    /** TCP ports that the cloud's firewall opens, as Hetzner writes them. */
+    readonly openPorts: readonly string[];
+    /** Ranges that it opens them to. */
+    readonly allowedCidrs: readonly string[];
+  };
   /** ISO code, such as EUR. */
   readonly currency: string;
   /** Per cent, decimal text. */
@@ -60,6 +77,8 @@ export interface LivingServer {
   readonly off: boolean;
   /** In a private network, which a server joins once it has been made. */
   readonly attached: boolean;
+  /** Hash of the configuration that it was made with; only servers that nothing reaches into have it. */
+  readonly configHash: string | undefined;
 }
 
 export interface ServerType {
@@ -83,14 +102,20 @@ export interface Offer {
 }
 
 export interface GitHubFacts {
+  /** When this was read: versions of the runner end at dates. */
+  readonly readAt: Date;
+  /** Until when GitHub serves the runner program, by version; those that have no end yet are left out. */
+  readonly runnerVersions: ReadonlyMap<string, RunnerVersion>;
   readonly organization:
     | { readonly kind: "organization"; /** Told to owners only. */ readonly plan?: string }
     | { readonly kind: "user" }
     | { readonly kind: "absent" };
   /** The token of the GitHub provider. */
   readonly token: TokenFacts;
-  /** The token that the token service is given. */
-  readonly serviceToken: TokenFacts | Obstacle;
+  /** The token that the token service is given; undefined where it is an App. */
+  readonly serviceToken: TokenFacts | Obstacle | undefined;
+  /** The App that the token service is; undefined where it is given a token. */
+  readonly app: AppFacts | undefined;
   /** Whether the organization has a runner group of the configured name; group names ignore case. */
   readonly runnerGroupExists: boolean;
   /** When each of the organization's secrets was last written, ISO 8601, by name in upper case. */
@@ -103,6 +128,13 @@ export interface GitHubFacts {
   readonly central: CentralFacts | undefined;
   /** Whether the organization lets any repository run Actions; undefined where the token may not ask. */
   readonly actionsEnabled: boolean | undefined;
+}
+
+export interface RunnerVersion {
+  /** From then on it cannot be registered. */
+  readonly registrationEnds: Date | undefined;
+  /** From then on it gets no jobs. */
+  readonly jobsEnd: Date | undefined;
 }
 
 export interface TokenFacts {
@@ -172,7 +204,11 @@ export async function readFacts(config: FleetConfig, options: ApiOptions = {}): 
     Object.keys(config.settings.pools).length === 0
       ? undefined
       : orObstacle(() => readHetzner(config.hcloud, config.prefix, options)),
-    orObstacle(() => readGitHub(config.settings, config.prefix, config.github, options)),
+    orObstacle<GitHubFacts | ServersDiffer>(
+      () =>
+        serversDiffer(config.settings.githubUrl, config.github.endpoint) ??
+        readGitHub(config.settings, config.prefix, config.github, options),
+    ),
   ]);
   return { hetzner, github };
 }
@@ -214,6 +250,28 @@ const serversPage = z.object({
       server_type: z.object({ name: z.string() }),
       location: z.object({ name: z.string() }),
       private_net: z.array(z.unknown()),
+      labels: z.record(z.string(), z.string()),
+    }),
+  ),
+  ...paged,
+});
+
+const sshKeysPage = z.object({
+  ssh_keys: z.array(z.object({ public_key: z.string() })),
+  ...paged,
+});
+
+const firewallsPage = z.object({
+  firewalls: z.array(
+    z.object({
+      rules: z.array(
+        z.object({
+          direction: z.string(),
+          protocol: z.string(),
+          port: z.string().nullish(),
+          source_ips: z.array(z.string()),
+        }),
+      ),
     }),
   ),
   ...paged,
@@ -240,12 +298,19 @@ async function readHetzner(
   const token = usableToken(access.token, (length) => length === 64);
   const api = new Api("Hetzner's API", hetznerBase(access.endpoint), token, {}, options);
   const selector = Object.entries(stackLabels(prefix)).map((label) => label.join("="));
-  const [serverTypes, locations, servers, pricing] = await Promise.all([
+  const ours = `label_selector=${encodeURIComponent(selector.join())}`;
+  const [serverTypes, locations, servers, sshKeys, firewalls, pricing] = await Promise.all([
     pages(api, "/server_types", serverTypesPage),
     pages(api, "/locations", locationsPage),
-    pages(api, `/servers?label_selector=${encodeURIComponent(selector.join())}`, serversPage),
+    pages(api, `/servers?${ours}`, serversPage),
+    pages(api, `/ssh_keys?${ours}`, sshKeysPage),
+    pages(api, `/firewalls?${ours}`, firewallsPage),
     found(api, "/pricing", pricingAnswer),
   ]);
+  const opened = firewalls
+    .flatMap((page) => page.firewalls)
+    .flatMap(({ rules }) => rules)
+    .filter(({ direction, protocol }) => direction === "in" && protocol === "tcp");
   const monthly = (prices: readonly { location: string; price_monthly: Price }[]) =>
     new Map(prices.map((one) => [one.location, one.price_monthly]));
   return {
@@ -286,9 +351,15 @@ async function readHetzner(
             location: server.location.name,
             off: server.status === "off",
             attached: server.private_net.length > 0,
+            configHash: server.labels.config,
           },
         ]),
     ),
+    access: {
+      sshPublicKey: sshKeys.flatMap((page) => page.ssh_keys)[0]?.public_key,
+      openPorts: opened.flatMap(({ port }) => port ?? []),
+      allowedCidrs: opened.flatMap(({ source_ips }) => source_ips),
+    },
     currency: pricing.pricing.currency,
     vatRate: pricing.pricing.vat_rate,
     primaryIpv4: monthly(
@@ -360,11 +431,11 @@ async function readGitHub(
       { Accept: "application/vnd.github+json", "X-GitHub-Api-Version": "2022-11-28" },
       options,
     );
+  const { githubAuth } = settings;
   const api = connect(usableToken(access.token));
   const organization = encodeURIComponent(settings.organization);
   const rights = readRights(api, organization);
-  const ofService = settings.githubAuth.token;
-  const serviceToken =
+  const readServiceToken = (ofService: string) =>
     ofService === access.token
       ? rights.then(({ token }) => token)
       : orObstacle(async () => {
@@ -374,30 +445,72 @@ async function readGitHub(
   const [
     kind,
     { token, runnerGroups },
-    ofServiceToken,
+    serviceToken,
+    app,
     secretsUpdatedAt,
     repositories,
     actionsEnabled,
+    runnerVersions,
   ] = await Promise.all([
     readOrganization(api, organization),
     rights,
-    serviceToken,
+    githubAuth.kind === "pat" ? readServiceToken(githubAuth.token) : undefined,
+    githubAuth.kind === "app" ? readApp(githubAuth, connect) : undefined,
     Object.keys(settings.secrets).length === 0
       ? new Map<string, string>()
       : readSecrets(api, organization),
     readRepositories(api, settings, stack),
     readActionsOfOrganization(api, organization),
+    readRunnerVersions(api, organization, settings),
   ]);
   const groupName = settings.runnerGroup.name.toLowerCase();
   return {
+    readAt: new Date(),
+    runnerVersions,
     organization: kind,
     token,
-    serviceToken: ofServiceToken,
+    serviceToken,
+    app,
     runnerGroupExists: runnerGroups.some((name) => name.toLowerCase() === groupName),
     secretsUpdatedAt,
     actionsEnabled,
     ...repositories,
   };
+}
+
+const endsAt = z
+  .string()
+  .nullish()
+  .transform((text) => (text == null ? undefined : new Date(text)));
+const runnerVersionAnswer = z.object({
+  registration_deprecates_at: endsAt,
+  runtime_deprecates_at: endsAt,
+});
+
+/** An image of the user's own may have any version, so that nothing is asked for it. */
+async function readRunnerVersions(
+  api: Api,
+  organization: string,
+  settings: FleetSettings,
+): Promise<ReadonlyMap<string, RunnerVersion>> {
+  const versions = Object.values(settings.pools)
+    .filter(({ runner }) => runner.reference === undefined)
+    .map(({ runner }) => runner.version);
+  const ends = await Promise.all(
+    [...new Set(versions)].map(async (version) => {
+      const path = `/orgs/${organization}/actions/runners/deprecations/${version}`;
+      const answer = await api.ask(path, [200, 403, 404]);
+      if (answer.status !== 200) return [];
+      const found = api.parse(path, answer, runnerVersionAnswer);
+      const { registration_deprecates_at, runtime_deprecates_at } = found;
+      const dates = {
+        registrationEnds: registration_deprecates_at,
+        jobsEnd: runtime_deprecates_at,
+      };
+      return [[version, dates] as const];
+    }),
+  );
+  return new Map(ends.flat());
 }
 
 async function readOrganization(api: Api, name: string): Promise<GitHubFacts["organization"]> {
@@ -726,7 +839,7 @@ class ObstacleError extends Error {
   }
 }
 
-async function orObstacle<T>(read: () => Promise<T>): Promise<T | Obstacle> {
+async function orObstacle<T>(read: () => T | Promise<T>): Promise<T | Obstacle> {
   try {
     return await read();
   } catch (error) {
@@ -774,6 +887,18 @@ export function githubBase(endpoint: string | undefined): string {
     });
   }
   return `https://${isApiHost ? "" : "api."}${url.host}`;
+}
+
+/**
+ * The provider does not read githubUrl, and runners do not read what the provider is told. What leads to this machine
+ * stands in for any server.
+ */
+function serversDiffer(githubUrl: string, baseUrl: string | undefined): ServersDiffer | undefined {
+  const base = githubBase(baseUrl);
+  const local = /^(localhost|127(\.\d+){3}|\[::1\])$/.test(new URL(base).hostname);
+  return local || base === githubBase(githubUrl)
+    ? undefined
+    : { obstacle: "serversDiffer", baseUrl: baseUrl || undefined };
 }
 
 function httpUrl(text: string): URL {

@@ -1,14 +1,10 @@
 import { basename } from "node:path/posix";
 import type { FleetSettings } from "../config/schema";
-import type { HostFile } from "../host/applyScript";
-import { renderCloudInit } from "../host/cloudInit";
+import { baseFiles, type BaseModel } from "../host/base";
+import { type HostStack, renderCloudInit } from "../host/cloudInit";
 import { STACK_DIRECTORY } from "../host/compose";
 import { emitWorkflows } from "../imageWorkflow/emission";
-import { runnerHostFiles } from "../runnerHost/stack";
-import { hostSettings } from "../runnerPool/hostSettings";
-import { placeHosts } from "../runnerPool/placement";
-import { placeTokenService } from "../tokenService/placement";
-import { tokenServiceFiles, tokenServiceUrl } from "../tokenService/stack";
+import { plannedHosts } from "./hosts";
 import { SECRET } from "./stackFile";
 
 /**
@@ -32,6 +28,8 @@ export interface Rendering {
 
 /** Stands for the public key of a host, which derives from a secret that the engine draws. */
 export const PUBLIC_HOST_KEY = "<public host key>";
+/** Stands for a digest of files that hold secrets. */
+export const FILES_DIGEST = "<digest of files>";
 const ASSUMED_BRANCH = "main";
 
 /** @throws Error with one sentence when a target's settings do not make a workflow that can publish. */
@@ -89,64 +87,50 @@ function workflows(
 }
 
 function hosts(prefix: string, settings: FleetSettings): RenderedFile[] {
-  // Without own hosts nobody asks for tokens.
-  if (Object.keys(settings.pools).length === 0) return [];
-  const { organization, ssh } = settings;
-  const { placement, image } = settings.tokenService;
-  const credential = { image, organization, token: SECRET };
-  const own = placeTokenService(prefix, settings);
-
-  const files = Object.entries(settings.pools).flatMap(([pool, poolSettings]) => {
-    const host = hostSettings(poolSettings);
-    const { name } = settings.runnerGroup;
-    return placeHosts(prefix, pool, poolSettings).flatMap(({ serverName }) =>
-      hostFolder(
-        serverName,
-        { sshPort: ssh.port, packages: host.packages, runcmd: host.runcmd },
-        runnerHostFiles({
-          ...host,
-          organization,
-          hostName: serverName,
-          runnerGroup: { id: runnerGroupIdPlaceholder(name), name },
-          tokenService:
-            placement === "colocated"
-              ? { placement, ...credential }
-              : { placement, url: tokenServiceUrl(own.privateIp) },
-        }),
-      ),
-    );
+  const { githubAuth, runnerGroup } = settings;
+  const planned = plannedHosts(prefix, settings, {
+    credential:
+      githubAuth.kind === "pat"
+        ? { kind: "pat", token: SECRET }
+        : { ...githubAuth, privateKey: SECRET },
+    password: SECRET,
+    runnerGroupId: STANDS_FOR_ID,
   });
-  return placement === "colocated"
-    ? files
-    : [
-        ...hostFolder(
-          own.serverName,
-          { sshPort: ssh.port, packages: [], runcmd: [] },
-          tokenServiceFiles(credential, own.privateIp),
-        ),
-        ...files,
-      ];
+  return planned.flatMap(({ serverName, base, stack }) =>
+    hostFolder(
+      serverName,
+      base,
+      withPlaceholders(stack, runnerGroupIdPlaceholder(runnerGroup.name)),
+    ),
+  );
+}
+
+/** A number, since the functions that get it want one; no id of GitHub's is as large. */
+const STANDS_FOR_ID = String(Number.MAX_SAFE_INTEGER);
+
+function withPlaceholders(stack: HostStack, groupId: string): HostStack {
+  return {
+    ...stack,
+    files: stack.files.map(({ content, ...file }) => ({
+      ...file,
+      content: content
+        .replaceAll(STANDS_FOR_ID, groupId)
+        .replaceAll(/^( *runner-fleet\.files: ).*$/gm, `$1"${FILES_DIGEST}"`),
+    })),
+  };
 }
 
 /** `user-data.yaml` and `compose.yaml` at the top, everything else under its path on the host. */
-function hostFolder(
-  host: string,
-  cloudInit: {
-    readonly sshPort: number;
-    readonly packages: readonly string[];
-    readonly runcmd: readonly string[];
-  },
-  files: readonly HostFile[],
-): RenderedFile[] {
+function hostFolder(host: string, base: BaseModel, stack: HostStack): RenderedFile[] {
   const folder = `hosts/${host}`;
   const hostKey = { privateKey: SECRET, publicKey: PUBLIC_HOST_KEY };
   return [
     {
       path: `${folder}/user-data.yaml`,
       mode: "0644",
-      content: renderCloudInit({ hostKey, ...cloudInit }),
+      content: renderCloudInit(hostKey, base, stack),
     },
-    ...files.map(({ path, mode, content }) => ({
+    ...[...baseFiles(base), ...stack.files].map(({ path, mode, content }) => ({
       path: path === `${STACK_DIRECTORY}/compose.yaml` ? `${folder}/compose.yaml` : folder + path,
       mode,
       content,

@@ -5,8 +5,10 @@ import { type FleetSettings, stackNameProblem, validateSettings } from "../confi
 export const SECRET = "<secret>";
 
 /** What stands in for an encrypted value where the schema wants more than a text. */
+const PRIVATE_KEY = `-----BEGIN PRIVATE KEY-----\n${SECRET}\n-----END PRIVATE KEY-----\n`;
 const STAND_INS: Readonly<Record<string, string>> = {
-  "ssh.privateKey": `-----BEGIN PRIVATE KEY-----\n${SECRET}\n-----END PRIVATE KEY-----\n`,
+  "githubAuth.privateKey": PRIVATE_KEY,
+  "ssh.privateKey": PRIVATE_KEY,
 };
 
 export interface StackFile {

@@ -1,7 +1,8 @@
 import { createHash } from "node:crypto";
 import type { HostFile } from "../host/applyScript";
 import { type ComposeService, STACK_DIRECTORY } from "../host/compose";
-import { BUILDKIT_IMAGE } from "../imageWorkflow/pins";
+import { BUILDKIT_IMAGE } from "../pins/pins";
+import { BUILDKIT_SLICE } from "./slices";
 
 /** Folder with the daemon's socket, on the host and in every runner; emitted workflows look for it. */
 export const BUILDKIT_DIRECTORY = "/run/buildkit";
@@ -12,13 +13,22 @@ const CONFIG = `${STACK_DIRECTORY}/buildkitd.toml`;
 /** Group `docker` of GitHub's runner image, whose user is not root. */
 const RUNNER_GROUP_ID = "123";
 
+export interface BuildkitModel {
+  /** Part of the disk that the build cache may fill, in percent. */
+  readonly buildCachePercent: number;
+  /** Registries to ask before the one in the key. */
+  readonly registryMirrors: Readonly<Record<string, readonly string[]>>;
+}
+
 /**
  * The daemon that the jobs of all runners of a host share, so that what one job has built the next one need not.
  * Jobs reach it through a socket and no further: it grants no entitlement, and is no way to the host's Docker.
  */
-export function buildkitService(maxUsedPercent: number): ComposeService {
+export function buildkitService(model: BuildkitModel): ComposeService {
   return {
     image: BUILDKIT_IMAGE,
+    // Told so, it would move the processes of the host's root group, which is systemd's affair.
+    environment: { BUILDKIT_SETUP_CGROUPV2_ROOT: "0" },
     command: [
       "--config",
       "/etc/buildkit/buildkitd.toml",
@@ -37,10 +47,11 @@ export function buildkitService(maxUsedPercent: number): ComposeService {
     cap_add: ["SYS_ADMIN", "NET_ADMIN", "SYS_PTRACE"],
     security_opt: ["seccomp=unconfined", "apparmor=unconfined", "systempaths=unconfined"],
     cgroup: "host",
+    cgroup_parent: BUILDKIT_SLICE,
     // A network of Compose's own has a resolver at a loopback address, which steps of a build do not reach.
     network_mode: "bridge",
     // Compose does not see what a mounted file says: by this a new configuration is a new container.
-    labels: { "runner-fleet.config": hash(buildkitConfig(maxUsedPercent)) },
+    labels: { "runner-fleet.config": hash(buildkitConfig(model)) },
     healthcheck: {
       test: ["CMD", "buildctl", "--addr", SOCKET, "debug", "workers"],
       interval: "30s",
@@ -53,19 +64,20 @@ export function buildkitService(maxUsedPercent: number): ComposeService {
   };
 }
 
-export function buildkitFile(maxUsedPercent: number): HostFile {
-  return { path: CONFIG, mode: "0644", content: buildkitConfig(maxUsedPercent) };
+export function buildkitFile(model: BuildkitModel): HostFile {
+  return { path: CONFIG, mode: "0644", content: buildkitConfig(model) };
 }
 
 /**
  * `buildkitd.toml`. Without rules of its own BuildKit drops cache mounts, such as those of package managers, when they
  * are two days old or larger than 512 MB together, which a host that lives for months has no need of.
- * @param maxUsedPercent Part of the disk that the cache may fill.
  */
-export function buildkitConfig(maxUsedPercent: number): string {
+export function buildkitConfig({ buildCachePercent, registryMirrors }: BuildkitModel): string {
   return `# Written by the Pulumi program runner-fleet.
 [worker.oci]
   gc = true
+  # Steps of builds are bounded with the daemon.
+  defaultCgroupParent = "/fleet.slice/${BUILDKIT_SLICE}"
 
   # Sources of builds: cheap to send again.
   [[worker.oci.gcpolicy]]
@@ -77,17 +89,24 @@ export function buildkitConfig(maxUsedPercent: number): string {
   [[worker.oci.gcpolicy]]
     filters = ["type==exec.cachemount"]
     keepDuration = "720h"
-    maxUsedSpace = "${Math.ceil(maxUsedPercent / 3)}%"
+    maxUsedSpace = "${Math.ceil(buildCachePercent / 3)}%"
 
   # Everything together; what was used longest ago goes first.
   [[worker.oci.gcpolicy]]
     all = true
     reservedSpace = "5GB"
-    maxUsedSpace = "${maxUsedPercent}%"
+    maxUsedSpace = "${buildCachePercent}%"
     minFreeSpace = "20%"
 
 [worker.containerd]
   enabled = false
+${Object.entries(registryMirrors).map(mirrors).join("")}`;
+}
+
+function mirrors([registry, hosts]: readonly [string, readonly string[]]): string {
+  return `
+[registry.${JSON.stringify(registry)}]
+  mirrors = [${hosts.map((host) => JSON.stringify(host)).join(", ")}]
 `;
 }
 

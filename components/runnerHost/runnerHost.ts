@@ -1,16 +1,25 @@
 import * as pulumi from "@pulumi/pulumi";
 import { Host, type HostEnvironment } from "../host/host";
-import { drainCommand, runnerHostScript, type RunnerStackModel } from "./stack";
+import { TOKEN_SERVICE_PORT, type TokenServiceModel } from "../tokenService/stack";
+import {
+  drainCommand,
+  runnerHostCommands,
+  runnerHostFiles,
+  runnerNames,
+  type RunnerStackModel,
+} from "./stack";
 
-/** Where runners get their registration tokens. */
+/** What runners get registered by. */
 export type TokenSource =
-  | { readonly placement: "dedicated"; readonly url: pulumi.Input<string> }
   | {
-      readonly placement: "colocated";
-      readonly image: string;
-      readonly organization: string;
-      readonly token: pulumi.Input<string>;
-    };
+      readonly placement: "dedicated";
+      readonly implementation: TokenServiceModel["implementation"];
+      readonly url: pulumi.Input<string>;
+      /** Its address in the private network. */
+      readonly address: pulumi.Input<string>;
+      readonly password: pulumi.Input<string>;
+    }
+  | { readonly placement: "colocated"; readonly service: pulumi.Input<TokenServiceModel> };
 
 export interface RunnerHostArgs extends Omit<
   RunnerStackModel,
@@ -24,6 +33,8 @@ export interface RunnerHostArgs extends Omit<
   readonly placementGroupId: pulumi.Input<number>;
   readonly packages: readonly string[];
   readonly runcmd: readonly string[];
+  /** Time of day, in UTC, for reboots that updates ask for; or `never`. */
+  readonly rebootWindow: string;
   readonly runnerGroup: { readonly id: pulumi.Input<string>; readonly name: pulumi.Input<string> };
   readonly tokenService: TokenSource;
 }
@@ -34,6 +45,7 @@ export class RunnerHost extends pulumi.ComponentResource {
 
   constructor(name: string, args: RunnerHostArgs, opts?: pulumi.ComponentResourceOptions) {
     super("runner-fleet:index:RunnerHost", name, {}, opts);
+    const { tokenService } = args;
     this.host = new Host(
       name,
       {
@@ -45,14 +57,29 @@ export class RunnerHost extends pulumi.ComponentResource {
         placementGroupId: args.placementGroupId,
         packages: args.packages,
         runcmd: args.runcmd,
-        script: pulumi
-          .all([args.runnerGroup, args.tokenService])
-          .apply(([runnerGroup, tokenService]) =>
-            runnerHostScript({ ...args, hostName: args.serverName, runnerGroup, tokenService }),
-          ),
+        stack: pulumi.all([args.runnerGroup, tokenService]).apply(([runnerGroup, source]) => {
+          const model = { ...args, hostName: args.serverName, runnerGroup, tokenService: source };
+          return { files: runnerHostFiles(model), commands: runnerHostCommands(model) };
+        }),
+        firewall: {
+          privatePorts: [],
+          // The host's scripts ask for what registers GitHub's image; the origin's asks from its container.
+          containersMayReach:
+            tokenService.placement === "dedicated" && args.runnerImage === "knatnetwork"
+              ? [{ address: tokenService.address, port: TOKEN_SERVICE_PORT }]
+              : [],
+          // Where a service beside the runners is published for the host's scripts.
+          rootPorts: tokenService.placement === "colocated" ? [TOKEN_SERVICE_PORT] : [],
+        },
+        rebootWindow: args.rebootWindow,
+        registryMirrors: args.registryMirrors,
         drain: {
           command: drainCommand(args.drainTimeoutSeconds),
           timeoutSeconds: args.drainTimeoutSeconds,
+        },
+        runners: {
+          organization: args.organization,
+          names: runnerNames(args.serverName, args.runners),
         },
       },
       { parent: this },

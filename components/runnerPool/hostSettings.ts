@@ -1,4 +1,5 @@
 import type { PoolSettings } from "../config/schema";
+import { runnerImage } from "../pins/pins";
 
 /** What a pool's settings say about each of its hosts, in the terms of `RunnerHost` and of its stack. */
 export function hostSettings(settings: PoolSettings) {
@@ -9,7 +10,8 @@ export function hostSettings(settings: PoolSettings) {
     runcmd: settings.cloudInit.runcmd,
     runners: settings.runnersPerHost,
     labels: settings.labels,
-    image: settings.runnerImage,
+    image: settings.runner.reference ?? runnerImage(settings.runner.image, settings.runner.version),
+    runnerImage: settings.runner.image,
     dockerSocket: settings.dockerSocket,
     buildCachePercent: settings.buildCache.maxUsedPercent,
     drainTimeoutSeconds: settings.drainTimeoutSeconds,

@@ -1,3 +1,4 @@
+import * as command from "@pulumi/command";
 import * as hcloud from "@pulumi/hcloud";
 import * as pulumi from "@pulumi/pulumi";
 import type { PoolSettings } from "../config/schema";
@@ -14,8 +15,13 @@ export interface RunnerPoolArgs {
   readonly pool: string;
   readonly settings: PoolSettings;
   readonly organization: string;
+  readonly githubUrl: string;
+  readonly rebootWindow: string;
+  readonly registryMirrors: Readonly<Record<string, readonly string[]>>;
   readonly runnerGroup: { readonly id: pulumi.Input<string>; readonly name: pulumi.Input<string> };
   readonly tokenService: TokenSource;
+  /** Repositories whose jobs the pool takes. */
+  readonly repositories: readonly string[];
 }
 
 /** What people need to know of a host. */
@@ -36,6 +42,7 @@ export class RunnerPool extends pulumi.ComponentResource {
   constructor(name: string, args: RunnerPoolArgs, opts?: pulumi.ComponentResourceOptions) {
     super("runner-fleet:index:RunnerPool", name, {}, opts);
     const { settings } = args;
+    const { github } = args.environment;
     const placed = placeHosts(args.prefix, args.pool, settings);
 
     const groups: hcloud.PlacementGroup[] = [];
@@ -54,7 +61,8 @@ export class RunnerPool extends pulumi.ComponentResource {
       );
     }
 
-    this.hosts = pulumi.all(
+    const runnerHosts: RunnerHost[] = [];
+    const summaries = pulumi.all(
       placed.map(({ key, serverName, placementGroup }) => {
         const runnerHost = new RunnerHost(
           key,
@@ -65,11 +73,15 @@ export class RunnerPool extends pulumi.ComponentResource {
             pool: args.pool,
             placementGroupId: groups[placementGroup]!.id.apply(Number),
             organization: args.organization,
+            githubUrl: args.githubUrl,
+            rebootWindow: args.rebootWindow,
+            registryMirrors: args.registryMirrors,
             runnerGroup: args.runnerGroup,
             tokenService: args.tokenService,
           },
           { parent: this },
         );
+        runnerHosts.push(runnerHost);
         const { host } = runnerHost;
         return pulumi
           .all([host.ipv4Address, host.privateIp, host.location, host.serverType])
@@ -87,6 +99,26 @@ export class RunnerPool extends pulumi.ComponentResource {
           }));
       }),
     );
+    // The first to go when the pool does: what is queued for its runners is done before they are drained.
+    const queue = new command.local.Command(
+      `${name}-queue`,
+      {
+        create: "true",
+        delete: "node components/runnerPool/settleQueue.mjs",
+        environment: {
+          GITHUB_API: github.api,
+          ...(github.token === undefined ? {} : { GITHUB_TOKEN: pulumi.secret(github.token) }),
+          GITHUB_ORGANIZATION: args.organization,
+          RUNNER_LABELS: JSON.stringify(["self-hosted", ...settings.labels]),
+          REPOSITORIES: JSON.stringify(args.repositories),
+          TIMEOUT_SECONDS: String(settings.drainTimeoutSeconds),
+        },
+        logging: "stderr",
+        addPreviousOutputInEnv: false,
+      },
+      { parent: this, dependsOn: runnerHosts },
+    );
+    this.hosts = pulumi.all([summaries, queue.id]).apply(([list]) => list);
     this.registerOutputs({ hosts: this.hosts });
   }
 }

@@ -1,8 +1,16 @@
 import * as pulumi from "@pulumi/pulumi";
-import { Host, type HostEnvironment } from "../host/host";
-import { tokenServiceScript, tokenServiceUrl } from "./stack";
+import { Host, type HostArgs, type HostEnvironment } from "../host/host";
+import {
+  TOKEN_SERVICE_PORT,
+  tokenServiceCommands,
+  tokenServiceFiles,
+  type TokenServiceModel,
+  tokenServiceUrl,
+} from "./stack";
 
-export interface TokenServiceArgs {
+type ModelInputs = { readonly [K in keyof TokenServiceModel]: pulumi.Input<TokenServiceModel[K]> };
+
+export interface TokenServiceArgs extends ModelInputs {
   readonly environment: HostEnvironment;
   /** Name of the server. */
   readonly serverName: string;
@@ -10,10 +18,9 @@ export interface TokenServiceArgs {
   readonly location: string;
   /** Its address in the private network, fixed so that a new server is found where the old one was. */
   readonly privateIp: string;
-  readonly image: string;
-  readonly organization: string;
-  /** Personal access token that it trades for registration tokens. */
-  readonly token: pulumi.Input<string>;
+  /** `never`, or a time of day in UTC such as 03:00-05:00. */
+  readonly rebootWindow: string;
+  readonly registryMirrors: HostArgs["registryMirrors"];
 }
 
 /** The token service on a small server of its own: the credential is then on no host that runs jobs. */
@@ -24,22 +31,37 @@ export class TokenService extends pulumi.ComponentResource {
 
   constructor(name: string, args: TokenServiceArgs, opts?: pulumi.ComponentResourceOptions) {
     super("runner-fleet:index:TokenService", name, {}, opts);
-    const { image, organization, privateIp, serverType } = args;
+    const { environment, serverName, serverType, location, privateIp } = args;
+    const { rebootWindow, registryMirrors } = args;
+    const model = pulumi.output({
+      implementation: args.implementation,
+      image: args.image,
+      organization: args.organization,
+      githubUrl: args.githubUrl,
+      credential: args.credential,
+      password: args.password,
+      runnerNamePrefix: args.runnerNamePrefix,
+      runnerGroupId: args.runnerGroupId,
+      registrationTokens: args.registrationTokens,
+      sources: args.sources,
+    });
 
     this.host = new Host(
       name,
       {
-        environment: args.environment,
-        serverName: args.serverName,
-        serverType: args.serverType,
-        location: args.location,
+        environment,
+        serverName,
+        serverType,
+        location,
         labels: { role: "token-service" },
         privateIp,
-        script: pulumi
-          .output(args.token)
-          .apply((token) =>
-            tokenServiceScript({ image, organization, token, serverType }, privateIp),
-          ),
+        stack: pulumi.secret(model).apply((known) => ({
+          files: tokenServiceFiles(known, privateIp),
+          commands: tokenServiceCommands({ ...known, serverType }, privateIp),
+        })),
+        firewall: { privatePorts: [TOKEN_SERVICE_PORT], containersMayReach: [] },
+        rebootWindow,
+        registryMirrors,
       },
       { parent: this },
     );

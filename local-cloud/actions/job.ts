@@ -1,7 +1,7 @@
 import { randomUUID } from "node:crypto";
 import { mkdir, readFile, rm, writeFile } from "node:fs/promises";
 import { delimiter, dirname, isAbsolute, join, resolve } from "node:path";
-import { ACTIONS, type ActionPin } from "../../components/imageWorkflow/pins";
+import { ACTIONS, type ActionPin } from "../../components/pins/pins";
 import { type ActionDefinition, ActionFailure, ActionRun } from "./action";
 import { parseCommand, parsePairs } from "./commands";
 import { Expressions, type Scope } from "./expressions";

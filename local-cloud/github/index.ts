@@ -8,7 +8,7 @@ import { Access, authenticate, type Principal } from "./access";
 import { ApiError, conditional, errorResponse, type GitHubEnv } from "./http";
 import { loadExpressions } from "./expressions";
 import { type HostedRunners, scriptRunners } from "./hostedRunners";
-import { type Job, Jobs, type JobTimes } from "./jobs";
+import { type Job, type JobFaults, Jobs, type JobTimes } from "./jobs";
 import type { Deprecation, Repository, Secret, Visibility } from "./model";
 import { gitHubRateLimit, type RateLimit, RateLimiter } from "./rateLimit";
 import { accountRoutes } from "./routes/accounts";
@@ -32,7 +32,7 @@ import { type JobRequest, type WorkflowRun, WorkflowRuns } from "./workflows/run
 import { World } from "./world";
 
 export type { HostedJob, HostedRunners } from "./hostedRunners";
-export type { Job, JobMessage, JobResult, JobStep, JobTimes } from "./jobs";
+export type { Job, JobFaults, JobMessage, JobResult, JobStep, JobTimes } from "./jobs";
 export type { JobRequest, RunAttempt, WorkflowRun } from "./workflows/runs";
 export type { Deprecation } from "./model";
 export type { RateLimit } from "./rateLimit";
@@ -49,6 +49,8 @@ export interface GitHubOptions {
   readonly startsWorkflows?: boolean;
   /** Default: heartbeats missed for 10 s, no lag, polls held for 20 s. */
   readonly times?: Partial<JobTimes>;
+  /** Default: jobs that no runner took up are offered again; a runner with a job cannot be deleted. */
+  readonly faults?: Partial<JobFaults>;
   /** Milliseconds since the epoch; default: the system's clock. */
   readonly now?: () => number;
 }
@@ -211,10 +213,11 @@ export async function createGitHub(options: GitHubOptions): Promise<GitHub> {
     pollMs: 20_000,
     ...options.times,
   };
+  const faults: JobFaults = { unacquired: "requeue", deleteDuringLag: false, ...options.faults };
   const { concurrency = 2, runners = scriptRunners() } = options.hosted ?? {};
   const build = () => {
     const world = new World(seed, now);
-    const jobs = new Jobs(world, { concurrency, runners }, times);
+    const jobs = new Jobs(world, { concurrency, runners }, times, faults);
     const runs = new WorkflowRuns(world, jobs, options.startsWorkflows ?? true);
     const state = { world, jobs, runs, limiter: new RateLimiter(now, gitHubRateLimit) };
     return { ...state, app: routes(state) };

@@ -116,6 +116,20 @@ export interface JobSpec {
   ended?(job: Job): void;
 }
 
+/** How GitHub behaves where it is known to behave in more than one way. */
+export interface JobFaults {
+  /**
+   * What becomes of a job whose runner is gone before it took the job up: GitHub offers it to the next runner, as a rule,
+   * and reports now and then that no runner acquired it.
+   */
+  readonly unacquired: "requeue" | "fail";
+  /**
+   * Whether a busy runner can be deleted for as long as `busy` lags, as users of the API report; its job is lost then. The
+   * documented answer is 422.
+   */
+  readonly deleteDuringLag: boolean;
+}
+
 /** Times that the queue works by, in milliseconds. */
 export interface JobTimes {
   /** A running job whose runner has not been heard of for this long has failed; an idle runner is offline. */
@@ -156,6 +170,7 @@ export class Jobs {
     private readonly world: World,
     private readonly hosted: { readonly concurrency: number; readonly runners: HostedRunners },
     private readonly times: JobTimes,
+    private readonly faults: JobFaults,
   ) {
     this.watchdog = setInterval(() => this.sweep(), 250);
     this.watchdog.unref();
@@ -301,6 +316,11 @@ export class Jobs {
   isBusy(runner: Runner): boolean {
     const settled = this.world.now() - runner.jobChangedAt >= this.times.busyLagMs;
     return settled ? runner.job !== undefined : runner.wasBusy;
+  }
+
+  /** Whether GitHub refuses to delete the runner because of its job. */
+  keepsRunner(runner: Runner): boolean {
+    return this.faults.deleteDuringLag ? this.isBusy(runner) : runner.job !== undefined;
   }
 
   /** A runner asks for work: a job, or undefined when there was none while the poll was held or the runner's session ended. */
@@ -563,7 +583,7 @@ export class Jobs {
     this.dispatch();
   }
 
-  /** The runner of a job is gone. A job that it never began goes back to the queue. */
+  /** The runner of a job is gone. A job that it never took up goes back to the queue, or has failed. */
   private lose(entry: Entry): void {
     const { runner } = entry;
     if (runner !== undefined) {
@@ -572,6 +592,11 @@ export class Jobs {
     }
     if (entry.acknowledged) {
       entry.rawLog += `##[error]The self-hosted runner lost communication with the server. Verify the machine is running and has a healthy network connection.\n`;
+      this.complete(entry, "failure");
+      return;
+    }
+    if (this.faults.unacquired === "fail") {
+      entry.rawLog += `##[error]The job was not acquired by Runner of type self-hosted even after multiple attempts\n`;
       this.complete(entry, "failure");
       return;
     }

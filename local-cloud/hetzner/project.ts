@@ -124,8 +124,8 @@ export class Project implements State {
 
   /** The status now: a system may also have shut down by itself. */
   statusOf(server: Server): ServerStatus {
-    const mayStop = server.status === "running" || server.status === "stopping";
-    if (mayStop && server.busy === 0 && this.hosts.status(server.id) === "off")
+    const { status, busy } = server;
+    if (status === "running" && busy === 0 && this.hosts.status(server.id) === "off")
       server.status = "off";
     return server.status;
   }

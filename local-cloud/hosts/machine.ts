@@ -246,33 +246,30 @@ export class Machine {
     return run("ip", ["-n", this.name, ...args]);
   }
 
-  /** Asks the system to shut down; false when it has not within the time. */
-  async shutdown(timeoutMs: number): Promise<boolean> {
+  /** Asks the system to shut down, which takes as long as its services want. */
+  async pressPowerButton(): Promise<void> {
     await this.restarting;
-    if (this.leader === undefined) return true;
+    if (this.leader === undefined) return;
     // If it was about to reboot, it goes down and stays so.
     this.wanted = false;
     process.kill(this.leader, SIGNAL_POWER_OFF);
-    const done = await until(() => !this.running, timeoutMs);
-    this.wanted = !done;
-    if (done) await this.clear();
-    return done;
   }
 
-  /** Asks the system to reboot, or resets it when it has not within the time. Resolves when it starts again. */
-  async reboot(timeoutMs: number): Promise<void> {
-    if (this.leader === undefined) return;
+  /** Waits for the power to be off; false when it is not within the time. */
+  async powersOff(timeoutMs: number): Promise<boolean> {
+    const off = await until(() => !this.on, timeoutMs);
+    // A system that ignored the button may reboot later on.
+    if (!off) this.wanted = true;
+    return off;
+  }
+
+  /** Asks the system to reboot, which takes as long as its services want. Answers when it has started again; false when it has not within the time. */
+  async reboot(timeoutMs: number): Promise<boolean> {
     const before = this.leader;
+    if (before === undefined) return true;
     process.kill(before, SIGNAL_REBOOT);
-    const again = await until(
-      () => this.leader !== undefined && this.leader !== before,
-      timeoutMs,
-      50,
-    );
-    if (!again) {
-      await this.stop();
-      await this.start();
-    }
+    const again = () => !this.on || (this.leader !== undefined && this.leader !== before);
+    return until(again, timeoutMs, 50);
   }
 
   /** Ends all processes at once. */

@@ -15,7 +15,9 @@ import {
   buildHostImages,
   executorIdentity,
   IMAGE_SOURCES,
+  nameByDigest,
   nodeIdentity,
+  PINNED_IMAGES,
   writeArchive,
   type Ingredients,
 } from "./images";
@@ -172,7 +174,7 @@ export async function prepareHosts(options: { log: (line: string) => void }): Pr
   const imagesKey = keyOf(
     rootKey,
     toolsKey,
-    JSON.stringify(KEPT_OF_DOCKER),
+    JSON.stringify([KEPT_OF_DOCKER, PINNED_IMAGES]),
     await source("images.ts"),
     await keyOfFolder(IMAGE_SOURCES),
     await nodeIdentity(),
@@ -284,12 +286,14 @@ async function loadImages(archive: string, root: string, target: string): Promis
     });
     if (loaded.code !== 0)
       throw new Error(`Docker cannot load the images: ${loaded.stderr.trim()}`);
-    if (!(await machine.shutdown(60_000)))
+    await machine.pressPowerButton();
+    if (!(await machine.powersOff(60_000)))
       throw new Error("the host with the images does not stop");
     await rename(machine.docker, target);
   } finally {
     await releaseInstance(instance);
   }
+  await nameByDigest(target);
   for (const name of await readdir(target)) {
     if (!KEPT_OF_DOCKER.includes(name)) {
       await rm(join(target, name), { recursive: true, force: true });

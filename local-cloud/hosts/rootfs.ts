@@ -9,8 +9,8 @@ import { run } from "./run";
  */
 export const HOST_PACKAGES = [
   "systemd,systemd-sysv,dbus,libpam-systemd,kmod,cloud-init,openssh-server,sudo,procps,less,jq",
-  "iptables,iproute2,iputils-ping,curl,wget,gnupg,ca-certificates,unattended-upgrades,apt-utils",
-  "docker.io,docker-cli,docker-compose,docker-buildx",
+  "iptables,nftables,iproute2,iputils-ping,curl,wget,gnupg,ca-certificates,unattended-upgrades,apt-utils",
+  "systemd-timesyncd,docker.io,docker-cli,docker-compose,docker-buildx",
 ]
   .join(",")
   .split(",");

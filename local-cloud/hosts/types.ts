@@ -13,11 +13,14 @@ export interface HostBackend {
   create(spec: HostSpec): Promise<void>;
   /** Starts a host. Resolves when its init process runs, which is before cloud-init is done. */
   powerOn(id: number): Promise<void>;
-  /** ACPI power button: resolves when the system has shut down by itself (bounded by `timeoutMs`, default 30 s), else rejects. */
+  /**
+   * ACPI power button: resolves when the system has shut down by itself. Rejects when it has not within `timeoutMs`
+   * (default 30 s), and goes on shutting down.
+   */
   shutdown(id: number, timeoutMs?: number): Promise<void>;
   /** Pulls the plug. */
   powerOff(id: number): Promise<void>;
-  /** ACPI reboot. */
+  /** ACPI reboot: resolves when the system has started again, or after 30 s while it still goes down. */
   reboot(id: number): Promise<void>;
   /** Sets vCPUs and memory for the next start, as far as the machine can enforce them. Host is off. */
   resize(id: number, size: HostSize): Promise<void>;

@@ -4,8 +4,13 @@ import { mkdir, mkdtemp, readFile, readdir, rm, stat, writeFile } from "node:fs/
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
+import { gunzipSync } from "node:zlib";
 import { parse, stringify } from "yaml";
-import { PUBLIC_HOST_KEY, runnerGroupIdPlaceholder } from "../../components/render/render";
+import {
+  FILES_DIGEST,
+  PUBLIC_HOST_KEY,
+  runnerGroupIdPlaceholder,
+} from "../../components/render/render";
 import { SECRET } from "../../components/render/stackFile";
 import fleet from "../../index";
 import { type LocalCloud, startLocalCloud } from "../../local-cloud";
@@ -40,8 +45,11 @@ function settings(change: (raw: Raw) => void = () => undefined): Raw {
 function encrypted(raw: Raw): Record<string, unknown> {
   return {
     ...raw,
-    githubAuth: { ...raw.githubAuth, token: ENCRYPTED },
-    ssh: { ...raw.ssh, privateKey: ENCRYPTED },
+    githubAuth: {
+      ...raw.githubAuth,
+      [raw.githubAuth.kind === "app" ? "privateKey" : "token"]: ENCRYPTED,
+    },
+    ssh: { ...raw.ssh, ...(raw.ssh.privateKey !== undefined && { privateKey: ENCRYPTED }) },
     secrets: { REGISTRY_PASSWORD: { value: ENCRYPTED } },
   };
 }
@@ -131,6 +139,8 @@ describe("npm run render", function () {
             // The address that was asked for, or one of Hetzner's choice.
             case "hcloud:index/serverNetwork:ServerNetwork":
               return { ...providerOutputs(resource), ip: resource.inputs.ip ?? "10.0.1.7" };
+            case GROUP:
+              return { ...providerOutputs(resource), id: GROUP_ID };
             default:
               return undefined;
           }
@@ -163,7 +173,18 @@ describe("npm run render", function () {
         hosts: 2,
         change: (raw) => {
           raw.targets.webppt = { image: "ghcr.io/acme/webppt", branch: "master" };
-          raw.tokenService = { placement: "colocated", image: "example.org/kms:1" };
+          raw.tokenService = { placement: "colocated", image: "example.org/node:1" };
+        },
+      },
+      "a GitHub App, mirrors and no reboots": {
+        hosts: 3,
+        change: (raw) => {
+          raw.targets.webppt = { image: "ghcr.io/acme/webppt", branch: "master" };
+          const { id: appId, installationId, privateKey } = cloud.github.app;
+          raw.githubAuth = { kind: "app", appId, installationId, privateKey };
+          raw.maintenance = { rebootWindow: "never" };
+          raw.registryMirrors = { "docker.io": ["mirror.example.com"] };
+          raw.pools.arm64!.runner = { reference: "example.org/runner:1" };
         },
       },
       "every strategy and delivery": {
@@ -200,10 +221,35 @@ describe("npm run render", function () {
         },
       },
     };
+    for (const placement of ["dedicated", "colocated"]) {
+      for (const implementation of ["builtin", "knatnetwork"]) {
+        for (const image of ["actions-runner", "knatnetwork"]) {
+          for (const management of ["ssh", "none"]) {
+            // More than Hetzner takes as user_data.
+            if (management === "none" && placement === "colocated" && implementation === "builtin")
+              continue;
+            CASES[`${placement} ${implementation}, ${image}, management ${management}`] = {
+              hosts: placement === "dedicated" ? 2 : 1,
+              change: (raw) => {
+                raw.targets.webppt = { image: "ghcr.io/acme/webppt", branch: "master" };
+                raw.tokenService = { placement, implementation };
+                Object.assign(raw.pools.arm64!, { count: 1, runner: { image } });
+                if (management === "none") {
+                  raw.management = management;
+                  raw.ssh = { publicKey: raw.ssh.publicKey };
+                }
+              },
+            };
+          }
+        }
+      }
+    }
     for (const [what, { hosts, change }] of Object.entries(CASES)) {
       it(`writes what the components would, with ${what}`, async () => {
-        const raw = settings(change);
-        raw.githubAuth.token = cloud.environment.GITHUB_TOKEN;
+        const raw = settings((one) => {
+          one.githubAuth.token = cloud.environment.GITHUB_TOKEN;
+          change(one);
+        });
         const resources = await deployed(raw);
         await writeStack(encrypted(raw));
         const { status, stdout, stderr } = render("--stack", "dev", "--out", "out");
@@ -223,26 +269,35 @@ describe("npm run render", function () {
         };
         const servers = resources.filter(({ type }) => type === "hcloud:index/server:Server");
         assert.equal(servers.length, hosts);
+        const group = (raw.runnerGroup as { name?: string } | undefined)?.name ?? "arm64";
+        const { token, privateKey } = raw.githubAuth;
+        /** As rendering has it: without what only a run of the engine knows. */
+        const masked = (text: string) =>
+          text
+            .replaceAll(JSON.stringify(token ?? privateKey).slice(1, -1), SECRET)
+            .replaceAll("password-of-token-service-password", SECRET)
+            .replaceAll(GROUP_ID, runnerGroupIdPlaceholder(group))
+            .replaceAll(DIGEST_LABEL, `$1"${FILES_DIGEST}"`);
         for (const { name, inputs } of servers) {
           const host = String(inputs.name);
-          const userData = parse(String(inputs.userData)) as Record<string, unknown>;
-          assert.match(String(inputs.userData), /BEGIN OPENSSH PRIVATE KEY/);
-          const expected = {
-            ...userData,
-            ssh_keys: { ed25519_private: SECRET, ed25519_public: PUBLIC_HOST_KEY },
-          };
-          assert.deepEqual(parse(take(`hosts/${host}/user-data.yaml`)), expected);
-
-          const { stdin } = only(resources, "command:remote:Command", `${name}-stack`).inputs;
-          for (const file of filesIn(String(stdin))) {
+          const overSsh = raw.management !== "none";
+          const wanted = unpacked(String(inputs.userData));
+          const given = unpacked(take(`hosts/${host}/user-data.yaml`));
+          assert.equal(/BEGIN OPENSSH PRIVATE KEY/.test(String(inputs.userData)), overSsh);
+          assert.deepEqual(given.document, {
+            ...wanted.document,
+            ...(overSsh && {
+              ssh_keys: { ed25519_private: SECRET, ed25519_public: PUBLIC_HOST_KEY },
+            }),
+          });
+          assert.equal(unmarked(given.script), unmarked(masked(wanted.script)));
+          const script = overSsh
+            ? String(only(resources, "command:remote:Command", `${name}-stack`).inputs.stdin)
+            : wanted.script;
+          for (const file of filesIn(script)) {
             const path =
               file.path === "/opt/runner-fleet/compose.yaml" ? "/compose.yaml" : file.path;
-            const group = (raw.runnerGroup as { name?: string } | undefined)?.name ?? "arm64";
-            const content = take(`hosts/${host}${path}`)
-              .replaceAll(SECRET, String(raw.githubAuth.token))
-              // Text and number are told apart by quotes.
-              .replaceAll(runnerGroupIdPlaceholder(group), '"GROUP"');
-            assert.equal(content, file.content.replaceAll(GROUP_LABEL, '$1"GROUP"'), path);
+            assert.equal(take(`hosts/${host}${path}`), masked(file.content), path);
             const { mode } = await stat(join(folder, "out/hosts", host + path));
             assert.equal((mode & 0o777).toString(8).padStart(4, "0"), file.mode, path);
           }
@@ -278,10 +333,10 @@ describe("npm run render", function () {
     ]) {
       assert.ok(files.has(file), `${file} in ${[...files.keys()].join(", ")}`);
     }
-    assert.equal(
-      files.get("hosts/dev-token-service/etc/runner-fleet/token-service.env"),
-      "PAT_acme=<secret>\n",
-    );
+    const config = files.get("hosts/dev-token-service/etc/runner-fleet/token-service.json");
+    assert.match(config ?? "", /"auth": \{\s*"kind": "pat",\s*"token": "<secret>"\s*\}/);
+    assert.match(config ?? "", /"password": "<secret>"/);
+    assert.match(config ?? "", /"runnerGroupIds": \[\s*<id of runner group arm64>\s*\]/);
   });
 
   it("writes no secret, not even one that stands in the file in plain text", async () => {
@@ -429,17 +484,42 @@ function deliveredTo(resources: readonly RecordedResource[], target: string): un
     : only(resources, "command:local:Command", target).inputs.stdin;
 }
 
-const GROUP_LABEL = /(runner-fleet\.runner-group: )"\d+"/g;
+const GROUP = "github:index/actionsRunnerGroup:ActionsRunnerGroup";
+const GROUP_ID = "987654321";
+const DIGEST_LABEL = /^( *runner-fleet\.files: ).*$/gm;
+
+/** A user_data, and the script that is packed in it where nothing reaches into the host. */
+function unpacked(text: string) {
+  const document = parse(text) as {
+    readonly write_files: { encoding?: string; content: string }[];
+  };
+  let script = "";
+  for (const file of document.write_files) {
+    if (file.encoding !== "gz+b64") continue;
+    assert.equal(script, "");
+    script = gunzipSync(Buffer.from(file.content, "base64")).toString();
+    file.content = "";
+  }
+  return { document, script };
+}
+
+/** The marks around files derive from what they hold, secrets included. */
+function unmarked(script: string): string {
+  return script.replaceAll(/END_[0-9a-f]{16}/g, "END");
+}
 
 /** The files that an apply script writes. */
 function filesIn(script: string) {
   const files = [
-    ...script.matchAll(/^cat >(\S+)\.new <<'(END_[0-9a-f]+)'\n([\s\S]*?)^\2\nchmod (\d{4}) /gm),
+    ...script.matchAll(
+      /^cat >(\S+)\.new'? <<'(END_[0-9a-f]+)'\n([\s\S]*?)^\2\n(?:chown \S+ \S+\n)?chmod (\d{4}) /gm,
+    ),
   ].map(([, path = "", , content = "", mode = ""]) => ({
     path: path.replaceAll("'", ""),
     content,
     mode,
   }));
+  assert.ok(files.length > 0);
   assert.equal(files.length, [...script.matchAll(/<<'END_/g)].length);
   return files;
 }

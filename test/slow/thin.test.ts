@@ -1,6 +1,12 @@
 import assert from "node:assert/strict";
 import { type LocalCloud, startLocalCloud } from "../../local-cloud";
-import { expectNothingLeft, expectOnline, finishedWell, Scene } from "../../local-cloud/story";
+import {
+  expectNothingLeft,
+  expectOnline,
+  finishedWell,
+  Scene,
+  slotOf,
+} from "../../local-cloud/story";
 
 /** The life of a fleet in short where no system can be booted. The whole of it is in lifecycle.test.ts. */
 describe("a fleet on thin hosts, on the real engine and real providers", function () {
@@ -32,8 +38,8 @@ describe("a fleet on thin hosts, on the real engine and real providers", functio
     const script = 'echo "on $(basename "$PWD") by $RUNNER_NAME"';
     const job = await finishedWell(scene, scene.arm64Job(script));
     assert.equal(job.runnerKind, "self-hosted");
-    assert.ok(first.includes(job.runner ?? ""));
-    assert.match(job.log, /on webppt by dev-arm64-1-1-[12]/);
+    assert.ok(first.includes(slotOf(job.runner ?? "")));
+    assert.match(job.log, /on webppt by dev-arm64-1-1-[12]-[a-z0-9]{6}/);
     await scene.until("the runner of the job is another one", () => {
       const now = cloud.github.runners(cloud.organization);
       return now.length === 2 && now.filter(({ id }) => before.includes(id)).length === 1;
@@ -60,7 +66,7 @@ describe("a fleet on thin hosts, on the real engine and real providers", functio
     await scene.stack.configure({ "pools.arm64.count": 1 });
     await scene.pulumi("up");
     const ranOn = [];
-    for (const job of jobs) ranOn.push((await finishedWell(scene, job)).runner);
+    for (const job of jobs) ranOn.push(slotOf((await finishedWell(scene, job)).runner ?? ""));
     assert.deepEqual(ranOn.sort(), [...first, ...second]);
     assert.deepEqual(Object.keys(scene.servers()).sort(), ["dev-arm64-1-1", "dev-token-service"]);
     await expectOnline(scene, first);

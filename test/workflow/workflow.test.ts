@@ -17,7 +17,7 @@ const REPOSITORY = "acme/webppt";
 const SERVICE = join(__dirname, "service");
 const PLATFORMS = ["linux/amd64", "linux/arm64"];
 const ATTESTED = ["https://slsa.dev/provenance/v1", "https://spdx.dev/Document"];
-const OWN_RUNNER = /^dev-arm64-1-1-[12]$/;
+const OWN_RUNNER = /^dev-arm64-1-1-[12]-[a-z0-9]{6}$/;
 
 /** What the emitted workflow does when it runs: real BuildKit, buildx and registry, the arm64 job on a booted host. */
 describe("the emitted workflow, executed", function () {

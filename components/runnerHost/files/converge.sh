@@ -9,6 +9,11 @@ count=$1 drain_seconds=$2 online_seconds=$3
 
 systemctl daemon-reload
 
+# Before anything is stopped, and outside the time that a runner has to come online in.
+while read -r image; do
+  docker image inspect "$image" >/dev/null 2>&1 || docker pull --quiet "$image" >/dev/null
+done < <("${compose[@]}" --profile runner config --images | sort -u)
+
 # A build daemon that is made anew ends the builds that run: their jobs come first.
 present=$("${compose[@]}" ps --quiet buildkit)
 if [ -n "$present" ]; then
@@ -16,33 +21,51 @@ if [ -n "$present" ]; then
   wanted=$("${compose[@]}" config --hash buildkit)
   if [ "$running" != "${wanted#* }" ]; then /opt/runner-fleet/bin/drain "$drain_seconds"; fi
 fi
-# Services that are always there; runners are in a profile of their own. Ends when they are healthy.
-"${compose[@]}" up --detach --quiet-pull --remove-orphans --wait --wait-timeout "$online_seconds"
-
+# While what they registered with is still there, and before Compose removes containers that it no longer knows.
 retire=()
-for unit in /etc/systemd/system/multi-user.target.wants/runner-slot@*.service; do
-  [ -e "$unit" ] || continue
-  slot=${unit##*@}
-  slot=${slot%.service}
+for slot in $(enabled); do
   if [ "$slot" -gt "$count" ]; then retire+=("$slot"); fi
 done
 if [ ${#retire[@]} -gt 0 ]; then
   /opt/runner-fleet/bin/drain "$drain_seconds" "${retire[@]}"
-  for slot in "${retire[@]}"; do systemctl disable --quiet "runner-slot@$slot.service"; done
+  for slot in "${retire[@]}"; do
+    systemctl disable --quiet "runner-slot@$slot.service"
+    rm -f "$run/draining-$slot" "$run/failures-$slot"
+  done
 fi
 
 changed=()
 for ((slot = 1; slot <= count; slot++)); do
   wanted=$(definition "$slot")
-  running=$(cat "/run/runner-fleet/runner-$slot.hash" 2>/dev/null || true)
+  running=$(cat "$run/runner-$slot.hash" 2>/dev/null || true)
   if [ -n "$running" ] && [ "$running" != "$wanted" ]; then changed+=("$slot"); fi
 done
 if [ ${#changed[@]} -gt 0 ]; then /opt/runner-fleet/bin/drain "$drain_seconds" "${changed[@]}"; fi
 
+# Services that are always there; runners are in a profile of their own. Ends when they are healthy.
+if ! "${compose[@]}" up --detach --quiet-pull --remove-orphans --wait --wait-timeout "$online_seconds"; then
+  "${compose[@]}" ps --all >&2
+  echo "not all of the services above are healthy; the end of their logs:" >&2
+  "${compose[@]}" --ansi never logs --no-color --tail 20 >&2
+  exit 1
+fi
+
+# Whatever took slots out of service before: this is what is wanted now.
 for ((slot = 1; slot <= count; slot++)); do
-  rm -f "/run/runner-fleet/draining-$slot"
-  systemctl enable --quiet --now "runner-slot@$slot.service"
+  systemctl enable --quiet "runner-slot@$slot.service"
 done
+/opt/runner-fleet/bin/undrain
+for ((slot = 1; slot <= count; slot++)); do
+  if [ "$(state "$slot")" = backing-off ]; then
+    # What it failed for may be mended by now.
+    rm -f "$run/failures-$slot"
+    systemctl restart --no-block "runner-slot@$slot.service"
+  else
+    systemctl start --no-block "runner-slot@$slot.service"
+  fi
+done
+systemctl enable --quiet runner-guard.service
+systemctl restart runner-guard.service
 
 # What was waited for jobs to end is not taken from the time to come online.
 SECONDS=0
@@ -56,7 +79,8 @@ while [ "$SECONDS" -lt "$online_seconds" ]; do
   sleep 0.5
 done
 for slot in "${missing[@]}"; do
-  echo "slot $slot is not online after $online_seconds s; the end of its log:" >&2
+  failures=$(cat "$run/failures-$slot" 2>/dev/null || echo 0)
+  echo "slot $slot is not online after $online_seconds s: $(state "$slot"), failed $failures times in a row; the end of its log:" >&2
   journalctl --no-pager --quiet --output cat --lines 20 --unit "runner-slot@$slot.service" >&2
 done
 exit 1

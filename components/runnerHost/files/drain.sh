@@ -1,6 +1,8 @@
 #!/bin/bash
 # drain SECONDS [SLOT...]: takes slots (default: all) out of service. They take no further job, running jobs may end
-# within SECONDS, then the runners deregister and stop. Harmless when repeated.
+# within SECONDS, then the runners deregister and stop. Harmless when repeated. A host that is still up 15 minutes later
+# takes up work again by itself, so a run that was interrupted strands nothing.
+# DRAIN_BY in the environment: who wants that, operator (default) or guard, which takes its slots back by itself.
 set -euo pipefail
 # shellcheck source=common.sh
 . /opt/runner-fleet/bin/common.sh
@@ -8,36 +10,39 @@ set -euo pipefail
 timeout=$1
 shift
 slots=("$@")
-if [ ${#slots[@]} -eq 0 ]; then
-  for unit in /etc/systemd/system/multi-user.target.wants/runner-slot@*.service; do
-    [ -e "$unit" ] || continue
-    unit=${unit##*@}
-    slots+=("${unit%.service}")
-  done
-fi
+if [ ${#slots[@]} -eq 0 ]; then mapfile -t slots < <(enabled); fi
+by=${DRAIN_BY:-operator}
 
 # The mark keeps a slot from starting its next runner when the present one ends.
-install -d -m 0755 /run/runner-fleet
-for slot in "${slots[@]}"; do touch "/run/runner-fleet/draining-$slot"; done
+for slot in "${slots[@]}"; do
+  mark="$run/draining-$slot"
+  if [ "$by" != guard ] || [ ! -e "$mark" ]; then echo "$by" >"$mark"; fi
+done
+if [ "$by" != guard ] && [ ${#slots[@]} -gt 0 ]; then
+  systemctl stop runner-lease.timer 2>/dev/null || true
+  systemd-run --quiet --collect --unit runner-lease --on-active "$((timeout + 900))s" \
+    --setenv UNDRAIN_ONLY=operator /opt/runner-fleet/bin/undrain ||
+    echo "nothing takes the slots back by itself should this be interrupted" >&2
+fi
 
 stop() {
-  local slot=$1 runner="runner-$1"
-  while [ "$SECONDS" -lt "$timeout" ]; do
-    docker container inspect "$runner" >/dev/null 2>&1 || break
-    # Frozen while we look: no job starts between the look and the signal. One that GitHub assigns while the runner then
-    # deregisters, which takes a moment, is still lost.
-    docker pause "$runner" >/dev/null 2>&1 || { sleep 1; continue; }
-    if working "$slot"; then
-      docker unpause "$runner" >/dev/null
-      sleep 1
-      continue
-    fi
-    docker kill --signal TERM "$runner" >/dev/null || true
-    docker unpause "$runner" >/dev/null || true
-    break
-  done
-  if working "$slot"; then echo "slot $slot: its job still runs after $timeout s and is ended" >&2; fi
-  systemctl stop "runner-slot@$slot.service"
+  local slot=$1 mark="$run/draining-$1"
+  if ! retire "$slot" "$timeout" "$mark" || ! finish "$slot" "$mark"; then
+    echo "slot $slot is back in service" >&2
+  fi
+}
+
+# finish N MARK: stops the unit and leaves nothing of its last runner. Not while undrain starts the next.
+finish() {
+  local lock
+  exec {lock}>"$run/lock-$1"
+  flock "$lock"
+  [ -e "$2" ] || return 1
+  systemctl stop "runner-slot@$1.service"
+  # One that was just about to start.
+  retire "$1" 30
+  docker rm --force "runner-$1" >/dev/null 2>&1 || true
+  forget "$1"
 }
 
 # All at once: the drain takes as long as the longest job, not as long as all of them.

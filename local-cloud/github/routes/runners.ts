@@ -126,7 +126,7 @@ export function runnerRoutes(world: World, jobs: Jobs): Hono<GitHubEnv> {
 
     app.delete(`${root}/runners/:runner`, (c) => {
       const runner = runnerAt(c, "write");
-      if (runner.job !== undefined)
+      if (jobs.keepsRunner(runner))
         throw new ApiError(422, `Bad request - Runner "${runner.name}" is still running a job"`);
       world.runners.delete(runner.id);
       jobs.abandon(runner);

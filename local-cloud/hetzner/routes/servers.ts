@@ -331,16 +331,10 @@ function rebuild(
 
 function shutdown(project: Project, server: Server): Action {
   return startOn(project, server, "shutdown_server", {
-    // The action tells only that the request was sent; the system stops by itself, or not.
+    // The action tells only that the button was pressed. The system stops by itself, when its services have, or not.
     onSuccess: () => {
       if (project.statusOf(server) !== "running") return;
-      server.status = "stopping";
-      const settle = (status: "off" | "running") => () => {
-        if (server.status === "stopping") server.status = status;
-      };
-      project.actions.track(
-        project.hosts.shutdown(server.id).then(settle("off"), settle("running")),
-      );
+      project.hosts.shutdown(server.id).catch(() => undefined);
     },
   });
 }

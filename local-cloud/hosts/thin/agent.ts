@@ -7,11 +7,19 @@ import { runJob } from "./job";
 
 /** The runner release that the agent stands in for. */
 const VERSION = "2.336.0";
+const ABOUT = { version: VERSION, os: "Linux", architecture: "ARM64" };
 /** How long a container gets to end after TERM, in milliseconds. */
 const STOP_TIMEOUT = 60_000;
 
+/** How a runner comes to be registered, and leaves again. */
+export type Registration =
+  /** The image `knatnetwork/github-runner`, by its environment: it asks the token service for both. */
+  | { readonly by: "token"; readonly environment: Readonly<Record<string, string>> }
+  /** The image `actions-runner` with a configuration made just in time; its host takes it out of GitHub's list. */
+  | { readonly by: "jit"; readonly config: string; readonly remove: () => Promise<void> };
+
 export interface AgentOptions {
-  readonly environment: Readonly<Record<string, string>>;
+  readonly registration: Registration;
   readonly services: GatewayServices;
   /** Where a URL as a container sees it is served on this machine, or undefined when nothing is there. */
   readonly resolve: (url: URL) => URL | undefined;
@@ -35,10 +43,9 @@ interface Flags {
   readonly replace: boolean;
 }
 
-/**
- * One container of the image `knatnetwork/github-runner`: registers with a token from the token service, listens, runs
- * one job after another, or just one when ephemeral. It lives once.
- */
+const jitConfig = z.object({ url: z.string(), credential: z.string(), name: z.string() });
+
+/** One container of a runner's image: registers, listens, runs one job after another, or just one when ephemeral. It lives once. */
 export class Agent {
   /** "working": runs a job. */
   state: "starting" | "listening" | "working" | "ended" = "starting";
@@ -48,6 +55,8 @@ export class Agent {
   private readonly leaving = new AbortController();
   private readonly killed = new AbortController();
   private readonly death: Promise<never>;
+  /** Told to end while a job runs, which is to be cancelled. */
+  private cancelling = false;
   private runner: { readonly url: string; readonly name: string; credential: string } | undefined;
 
   constructor(private readonly options: AgentOptions) {
@@ -66,10 +75,12 @@ export class Agent {
     this.leaving.abort();
   }
 
-  /** TERM: the runner deregisters and its container ends, whether a job runs or not. */
+  /** TERM: the container ends. GitHub's own runner cancels its job first; the other one deregisters, whether a job runs or not. */
   async terminate(): Promise<void> {
     this.leave();
-    if (this.state === "working") {
+    if (this.state === "working" && this.options.registration.by === "jit") {
+      this.cancelling = true;
+    } else if (this.state === "working") {
       await this.deregister().catch((error: unknown) => this.options.log((error as Error).message));
       this.kill();
     }
@@ -85,12 +96,41 @@ export class Agent {
   }
 
   private async run(): Promise<void> {
-    const { environment, log } = this.options;
+    const { registration, log } = this.options;
+    const ephemeral =
+      registration.by === "jit"
+        ? this.readConfig(registration.config)
+        : await this.register(registration.environment);
+    const session = await this.patiently(60_000, () =>
+      this.send<{ session_id: string }>("POST", "/_runner/sessions", ABOUT),
+    );
+    log("Listening for Jobs");
+    const messages = `/_runner/messages?session=${encodeURIComponent(session.session_id)}`;
+    while (!this.leaving.signal.aborted) {
+      this.state = "listening";
+      const job = await this.poll(messages);
+      if (job === undefined) continue;
+      this.state = "working";
+      await this.work(job);
+      if (ephemeral) return;
+    }
+    this.state = "listening";
+    await this.deregister();
+  }
+
+  /** As the runner program reads it. A runner made just in time is ephemeral. */
+  private readConfig(encoded: string): true {
+    this.runner = jitConfig.parse(JSON.parse(Buffer.from(encoded, "base64").toString()));
+    return true;
+  }
+
+  /** As `config.sh`; answers whether the runner is ephemeral. */
+  private async register(environment: Readonly<Record<string, string>>): Promise<boolean> {
     const { RUNNER_REGISTER_TO: registerTo, RUNNER_LABELS: labels = "" } = environment;
     if (!registerTo) throw new Error("RUNNER_REGISTER_TO is empty");
     const url = `https://github.com/${registerTo}`;
     const flags = parseFlags(environment.ADDITIONAL_FLAGS ?? "");
-    const token = await this.token("registration-token", this.leaving.signal);
+    const token = await this.token(environment, "registration-token", this.leaving.signal);
     if (token === "") throw new Error("--token is missing, expected a registration token");
     const registered = await this.patiently(30_000, () =>
       this.send<{ name: string; credential: string }>("POST", "/_runner/register", {
@@ -102,27 +142,11 @@ export class Agent {
           .map((label) => label.trim())
           .filter((label) => label !== ""),
         disable_update: true,
-        version: VERSION,
-        os: "Linux",
-        architecture: "ARM64",
+        ...ABOUT,
       }),
     );
     this.runner = { url, ...registered };
-    const session = await this.patiently(60_000, () =>
-      this.send<{ session_id: string }>("POST", "/_runner/sessions"),
-    );
-    log("Listening for Jobs");
-    const messages = `/_runner/messages?session=${encodeURIComponent(session.session_id)}`;
-    while (!this.leaving.signal.aborted) {
-      this.state = "listening";
-      const job = await this.poll(messages);
-      if (job === undefined) continue;
-      this.state = "working";
-      await this.work(job);
-      if (flags.ephemeral) return;
-    }
-    this.state = "listening";
-    await this.deregister();
+    return flags.ephemeral;
   }
 
   /**
@@ -151,6 +175,7 @@ export class Agent {
       {
         log: (text) => this.patiently(30_000, () => this.send("POST", `${path}/log`, text)),
         heartbeat: async () => {
+          if (this.cancelling) return true;
           try {
             const answer = await this.send<{ cancelled: boolean }>("POST", `${path}/heartbeat`);
             return answer.cancelled;
@@ -166,20 +191,27 @@ export class Agent {
   }
 
   private async deregister(): Promise<void> {
+    const { registration } = this.options;
     if (this.runner === undefined) return;
-    const { url, name } = this.runner;
-    const token = await this.token("remove-token", AbortSignal.timeout(STOP_TIMEOUT));
-    await this.send("POST", "/_runner/remove", { url, token, name });
+    if (registration.by === "jit") await registration.remove();
+    else {
+      const { url, name } = this.runner;
+      const late = AbortSignal.timeout(STOP_TIMEOUT);
+      const token = await this.token(registration.environment, "remove-token", late);
+      await this.send("POST", "/_runner/remove", { url, token, name });
+    }
     this.options.log("Runner removed");
   }
 
   /** As the image's plain curl: no check of the status, and an empty text when nothing answers. */
   private async token(
+    {
+      KMS_SERVER_ADDR: base = "",
+      RUNNER_REGISTER_TO: registerTo = "",
+    }: Readonly<Record<string, string>>,
     kind: "registration-token" | "remove-token",
     signal: AbortSignal,
   ): Promise<string> {
-    const { KMS_SERVER_ADDR: base = "", RUNNER_REGISTER_TO: registerTo = "" } =
-      this.options.environment;
     const place = registerTo.includes("/") ? `repo/${registerTo}` : registerTo;
     const address = `${base}/${place}/${kind}`;
     const url = URL.canParse(address) ? this.options.resolve(new URL(address)) : undefined;

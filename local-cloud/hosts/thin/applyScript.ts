@@ -1,6 +1,8 @@
-/** A file of a host; everything belongs to root. */
+/** A file of a host. */
 export interface StoredFile {
   readonly mode: string;
+  /** User and group; without one it belongs to root. */
+  readonly owner?: string;
   readonly content: string;
 }
 
@@ -12,16 +14,17 @@ export interface ApplyScript {
 
 const WORD = String.raw`(?:[A-Za-z0-9_./:@%+=,-]+|'(?:[^']|'\\'')*')`;
 const HEREDOC = new RegExp(`^cat >(${WORD}) <<'([A-Za-z0-9_]+)'$`);
-/** A command; one that sets a variable first would need a shell. */
-const COMMAND = new RegExp(`^(?![^ ]*=)${WORD}(?: ${WORD})*$`);
+/** A command; one that sets a variable first would need a shell. What is to be said when it fails is left out. */
+const COMMAND = new RegExp(
+  String.raw`^(?![^ ]*=)(${WORD}(?: ${WORD})*)(?: \|\| \{ .* exit 1; \})?$`,
+);
 
 /** Lines that frame the files and commands, and the wait for cloud-init, which is over when SSH answers. */
 const FRAME = [
   /^set -euo pipefail$/,
   /^umask 077$/,
   /^apply\(\) \{$/,
-  /^state=0; cloud-init status --wait >\/dev\/null \|\| state=\$\?$/,
-  /^if \[ "\$state" -ne 0 \] && \[ "\$state" -ne 2 \]; then cloud-init status --long; return 1; fi$/,
+  /^cloud-init status --wait >\/dev\/null \|\| true$/,
   /^install -d -m 0755 [^ ]+$/,
   /^\}$/,
   /^apply <\/dev\/null$/,
@@ -53,16 +56,19 @@ export function parseApplyScript(text: string): ApplyScript {
     }
     if (FRAME.some((form) => form.test(line))) continue;
     // The line itself may hold what must not be shown.
-    if (!COMMAND.test(line)) throw refuse(at, "is not understood");
-    const words = [...line.matchAll(new RegExp(WORD, "g"))].map(([word]) => unquote(word));
+    const command = COMMAND.exec(line)?.[1];
+    if (command === undefined) throw refuse(at, "is not understood");
+    const words = [...command.matchAll(new RegExp(WORD, "g"))].map(([word]) => unquote(word));
     const [program, first = "", second = ""] = words;
-    const file = files.get(program === "chmod" ? second : first);
+    const file = files.get(second);
     if (program === "chmod" && words.length === 3 && file !== undefined) {
       files.set(second, { ...file, mode: first });
+    } else if (program === "chown" && words.length === 3 && file !== undefined) {
+      files.set(second, { ...file, owner: first });
     } else if (line.startsWith("mv -f ") && words.length === 4 && files.has(second)) {
       files.set(words[3] ?? "", files.get(second) as StoredFile);
       files.delete(second);
-    } else if (program === "chmod" || program === "mv") {
+    } else if (/^(chmod|chown|mv)$/.test(program ?? "")) {
       throw refuse(at, "changes a file that it has not laid down");
     } else {
       commands.push(words);

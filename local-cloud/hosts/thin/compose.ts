@@ -8,6 +8,7 @@ const composeProject = z.object({
     z.string(),
     z.object({
       image: z.string(),
+      command: z.array(z.string()).default([]),
       environment: z.record(z.string(), z.string()).default({}),
       env_file: z.array(z.string()).default([]),
       ports: z.array(z.string()).default([]),
@@ -20,6 +21,8 @@ export interface Service {
   /** With what its env_file holds. */
   readonly environment: Readonly<Record<string, string>>;
   readonly ports: readonly string[];
+  /** Path of its configuration, if it is the built-in token service. */
+  readonly config: string | undefined;
   /** In a profile: not started by `compose up`. */
   readonly onDemand: boolean;
   /** Changes with whatever the service is defined by. */
@@ -51,6 +54,9 @@ export function readCompose(
         {
           environment,
           ports: service.ports,
+          config: /\/tokenService\.mjs$/.test(service.command.at(-2) ?? "")
+            ? service.command.at(-1)
+            : undefined,
           onDemand: service.profiles.length > 0,
           hash: createHash("sha256").update(definition).digest("hex"),
         },

@@ -1,21 +1,38 @@
+import { createHash } from "node:crypto";
 import { posix } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Listening } from "../../core/serve";
 import { limiter, until } from "../run";
 import type { ExecResult, GatewayServices, HostSpec, NetworkAttachment } from "../types";
-import { Agent } from "./agent";
+import { Agent, type Registration } from "./agent";
 import { parseApplyScript, type StoredFile } from "./applyScript";
 import { readCompose, type Service } from "./compose";
+import { newRunnerName, passwordIn, readRunnerSettings, type RunnerSettings } from "./runner";
 import { Slot } from "./slot";
 import { SshServer } from "./sshServer";
-import { startTokenService, TOKEN_SERVICE_PORT } from "./tokenService";
+import {
+  listensAt,
+  startBuiltinTokenService,
+  startTokenService,
+  TOKEN_SERVICE_PORT,
+  TokenServiceClient,
+} from "./tokenService";
 import { type FirstBoot, firstBoot } from "./userData";
 
+const LOOPBACK = "127.0.0.1";
 const STACK = "/opt/runner-fleet";
-const COMPOSE_UP = `docker compose --project-directory ${STACK} up --detach --quiet-pull --remove-orphans`;
-/** Waits until anything answers at the address. */
+/** Configuration of curl with the password of the token service. */
+const CURL_CONFIG = "/etc/runner-fleet/token-service.curl";
+const COMPOSE_UP = new RegExp(`^docker compose --project-directory ${STACK} up --detach(?= |$)`);
+/** Waits until anything answers at the address, or answers well. */
 const CURL =
-  /^curl --silent --output \/dev\/null --retry 60 --retry-delay 1 --retry-connrefused (\S+)$/;
+  /^curl --silent --show-error --output \/dev\/null --max-time 5 --retry 60 --retry-delay 1 --retry-connrefused (--fail )?(\S+)$/;
+/** The base of a host, none of which there is here. */
+const BASE = `${STACK}/bin/base`;
+/** The commands that come with a runner host's files. */
+const SCRIPTS: readonly string[] = ["converge", "drain", "undrain"];
+/** Milliseconds between attempts to configure a host that nobody reaches. */
+const APPLY_PAUSE = 2000;
 /** Milliseconds from power on until SSH answers. */
 const BOOT_TIME = 200;
 const CONSOLE_LINES = 2000;
@@ -27,6 +44,10 @@ interface Disk {
   /** The token service as `compose up` last made it; Docker starts it again. */
   kms: Service | undefined;
   readonly enabledSlots: Set<number>;
+  /** Name of the last runner of each slot, for as long as it may be in GitHub's list. */
+  readonly lastRunners: Map<number, string>;
+  /** What is still to be applied, on a host that nobody reaches. */
+  pending: string | undefined;
 }
 
 /** What ends with the power. */
@@ -36,6 +57,8 @@ interface Running {
   readonly slots: Map<number, Slot>;
   readonly off: AbortController;
   booted: Promise<void>;
+  /** The button was pressed: the power goes off when this ends. */
+  goingDown: Promise<void> | undefined;
 }
 
 /** A server as far as the fleet sees it: SSH, the commands that the fleet sends, and the containers they bring up. */
@@ -77,7 +100,14 @@ export class ThinHost {
   private newDisk(): Disk {
     const boot = firstBoot(this.spec.userData);
     if (boot.warning !== undefined) this.log("cloud-init", boot.warning);
-    return { boot, files: new Map(), kms: undefined, enabledSlots: new Set() };
+    return {
+      boot,
+      files: new Map(),
+      kms: undefined,
+      enabledSlots: new Set(),
+      lastRunners: new Map(),
+      pending: boot.apply,
+    };
   }
 
   private log(source: string, line: string): void {
@@ -97,8 +127,9 @@ export class ThinHost {
         // A command that nobody can run must not wait for input that may never end.
         return this.run(argv, argv.join(" ") === "bash -s" ? await stdin() : "");
       });
+    const answers = ipv4 !== "" && boot.apply === undefined;
     try {
-      if (ipv4 !== "") {
+      if (answers) {
         const trial = newServer();
         await trial.listen(ipv4, boot.sshPort);
         await trial.close();
@@ -107,13 +138,14 @@ export class ThinHost {
       this.log("sshd", (error as Error).message);
       throw error;
     }
-    const ssh = ipv4 === "" ? undefined : newServer();
+    const ssh = answers ? newServer() : undefined;
     const running: Running = {
       ssh,
       kms: undefined,
       slots: new Map(),
       off: new AbortController(),
       booted: Promise.resolve(),
+      goingDown: undefined,
     };
     this.running = running;
     this.log("boot", `${this.spec.name} is a thin model: SSH and runner agents in one process`);
@@ -130,7 +162,26 @@ export class ThinHost {
     for (const slot of enabledSlots) this.startSlot(running, slot);
     await running.ssh?.listen(this.spec.ipv4, boot.sshPort);
     if (running.off.signal.aborted) return running.ssh?.close();
-    this.log("sshd", `listening on ${this.spec.ipv4 || "no public address"} port ${boot.sshPort}`);
+    this.log(
+      "sshd",
+      running.ssh === undefined
+        ? "nobody reaches this host"
+        : `listening on ${this.spec.ipv4} port ${boot.sshPort}`,
+    );
+    void this.applyPending(running);
+  }
+
+  /** As the unit that a host which nobody reaches has for it: until it succeeds. */
+  private async applyPending(running: Running): Promise<void> {
+    const { signal } = running.off;
+    for (let script = this.disk.pending; script !== undefined; script = this.disk.pending) {
+      // Elsewhere too: `run` waits for the end of the boot.
+      const { code } = await this.run(["bash", "-s"], script).catch(() => ({ code: 1 }));
+      if (signal.aborted) return;
+      if (code === 0) this.disk.pending = undefined;
+      else await sleep(APPLY_PAUSE, undefined, { signal }).catch(() => undefined);
+      if (signal.aborted) return;
+    }
   }
 
   /** Pulls the plug. */
@@ -167,18 +218,21 @@ export class ThinHost {
     if (at >= 0) this.networks.splice(at, 1);
   }
 
-  async shutdown(timeoutMs: number): Promise<void> {
-    if (this.dead) throw new Error(`host ${this.spec.id} does not hear the power button`);
-    const slots = [...(this.running?.slots.values() ?? [])];
-    const waited = new AbortController();
-    const inTime = await Promise.race([
-      Promise.all(slots.map((slot) => slot.stop())).then(() => true),
-      sleep(timeoutMs, false, { signal: waited.signal }).catch(() => false),
-    ]);
-    waited.abort();
-    if (!inTime)
-      throw new Error(`host ${this.spec.id} has not shut down within ${timeoutMs / 1000} s`);
-    await this.powerOff();
+  /** Units end as in a drain, with the jobs that run; then the power is off. */
+  pressPowerButton(): void {
+    const { running } = this;
+    if (running === undefined || running.goingDown !== undefined) return;
+    let seconds = 0;
+    try {
+      seconds = readRunnerSettings(this.disk.files.get(`${STACK}/runner.env`)).settings
+        .DRAIN_SECONDS;
+    } catch {
+      // No runner host: there is nothing to wait for.
+    }
+    const slots = [...running.slots.values()].map((slot) => slot.drain(seconds * 1000));
+    running.goingDown = Promise.all(slots).then(() =>
+      this.running === running ? this.powerOff() : undefined,
+    );
   }
 
   /** Runs one of the commands that the fleet sends; any other ends with 127. */
@@ -207,23 +261,26 @@ export class ThinHost {
           ? ended(1, `${args[0]} does not exist\n`)
           : ended(0, "", file.content);
       }
-      if (argv.join(" ") === COMPOSE_UP) {
+      const line = argv.join(" ");
+      if (COMPOSE_UP.test(line)) {
         await this.composeUp(running);
         return ended(0, "");
       }
-      const address = CURL.exec(argv.join(" "))?.[1];
-      if (address !== undefined) return await this.curl(address, ended);
+      const [, fail, address] = CURL.exec(line) ?? [];
+      if (address !== undefined) return await this.curl(address, fail !== undefined, ended);
+      if (line === BASE && this.disk.files.has(BASE)) return ended(0, "");
       const script = program?.startsWith(`${STACK}/bin/`) ? posix.basename(program) : "";
-      const numbers = args.map(Number);
-      const [first = NaN, second = NaN, third = NaN] = numbers;
-      if (this.disk.files.has(program ?? "") && /^(drain|converge)$/.test(script)) {
-        const used = script === "drain" ? numbers : [first, second, third];
-        if (first >= 0 && used.every((one) => Number.isSafeInteger(one) && one >= 0)) {
-          if (script === "drain") return ended(0, await this.drain(running, first, used.slice(1)));
-          const failure = await this.converge(running, first, second, third);
-          return ended(failure === "" ? 0 : 1, failure);
-        }
-        return ended(2, `${script} takes whole numbers\n`);
+      if (this.disk.files.has(program ?? "") && SCRIPTS.includes(script)) {
+        const numbers = args.map(Number);
+        const [first = NaN, second = NaN, third = NaN] = numbers;
+        const used = script === "converge" ? [first, second, third] : numbers;
+        const enough = script === "undrain" || numbers.length > 0;
+        if (!enough || !used.every((one) => Number.isSafeInteger(one) && one >= 0))
+          return ended(2, `${script} takes whole numbers\n`);
+        if (script === "drain") return ended(0, await this.drain(running, first, used.slice(1)));
+        if (script === "undrain") return ended(0, this.undrain(running, used));
+        const failure = await this.converge(running, first, second, third);
+        return ended(failure === "" ? 0 : 1, failure);
       }
       return ended(127, `${program}: the thin model of a server does not run this command\n`);
     } catch (error) {
@@ -244,35 +301,100 @@ export class ThinHost {
   }
 
   private async startKms(running: Running, service: Service): Promise<void> {
-    for (const port of service.ports) {
+    for (const port of this.publishedBy(service)) {
       const address = /^(.+):\d+:\d+$/.exec(port)?.[1];
-      if (!this.networks.some(({ ip }) => ip === address))
+      if (address !== LOOPBACK && !this.networks.some(({ ip }) => ip === address))
         throw new Error(`kms: cannot publish ${port}: it is on no private address of the host`);
     }
     const log = (line: string): void => this.log("kms", line);
-    const listening = await startTokenService(service.environment, this.services, log);
+    const listening = await (service.config === undefined
+      ? startTokenService(service.environment, this.services, log)
+      : startBuiltinTokenService(this.configOf(service), this.services, log));
     if (running.off.signal.aborted) await listening.close();
     else running.kms = { service, listening };
   }
 
+  private configOf({ config = "" }: Service): string {
+    const file = this.disk.files.get(config);
+    if (file === undefined) throw new Error(`kms: its configuration ${config} does not exist`);
+    return file.content;
+  }
+
+  /** As Docker writes ports. A service without any is on the host's own network. */
+  private publishedBy(service: Service): readonly string[] {
+    return service.config !== undefined && service.ports.length === 0
+      ? [listensAt(this.configOf(service))]
+      : service.ports;
+  }
+
   private startSlot(running: Running, number: number): void {
     if (running.off.signal.aborted) return;
-    const name = `runner-${number}`;
-    const log = (line: string): void => this.log(name, line);
-    const launch = (): { agent: Agent; hash: string } => {
-      const service = readCompose(`${STACK}/compose.yaml`, this.disk.files).get(name);
-      if (service === undefined) throw new Error("compose.yaml has no such service");
-      const { environment, hash } = service;
+    const log = (line: string): void => this.log(`runner-${number}`, line);
+    const launch = async (): Promise<{ agent: Agent; hash: string }> => {
+      const hash = this.definitionOf(number);
+      const registration = await this.register(number, log);
       const { services } = this;
       const resolve = (url: URL): URL | undefined => this.resolve(url);
-      return { agent: new Agent({ environment, services, resolve, log }), hash };
+      return { agent: new Agent({ registration, services, resolve, log }), hash };
     };
     running.slots.set(number, new Slot(launch, log));
   }
 
+  private serviceOf(slot: number): Service {
+    const service = readCompose(`${STACK}/compose.yaml`, this.disk.files).get(`runner-${slot}`);
+    if (service === undefined) throw new Error("compose.yaml has no such service");
+    return service;
+  }
+
+  /** Changes with whatever a slot's runner is started from. */
+  private definitionOf(slot: number): string {
+    const { definition } = readRunnerSettings(this.disk.files.get(`${STACK}/runner.env`));
+    return createHash("sha256").update(this.serviceOf(slot).hash).update(definition).digest("hex");
+  }
+
+  /** What `bin/slot` does before it starts a container. */
+  private async register(slot: number, log: (line: string) => void): Promise<Registration> {
+    const { settings } = readRunnerSettings(this.disk.files.get(`${STACK}/runner.env`));
+    const name = newRunnerName(settings.HOST_NAME, slot);
+    const kind = `${settings.RUNNER_IMAGE} with the token service ${settings.TOKEN_SERVICE}`;
+    if (kind === "knatnetwork with the token service knatnetwork") {
+      const flags = `--ephemeral --runnergroup ${settings.RUNNER_GROUP} --name ${name} --work /home/runner/_work`;
+      const { environment } = this.serviceOf(slot);
+      return { by: "token", environment: { ...environment, ADDITIONAL_FLAGS: flags } };
+    }
+    if (kind !== "actions-runner with the token service builtin")
+      throw new Error(
+        `a thin host knows actions-runner with the token service builtin and knatnetwork with knatnetwork, and not ${kind}`,
+      );
+    const tokens = this.tokenService(settings);
+    const { lastRunners } = this.disk;
+    const remove = async (runner: string): Promise<void> => {
+      await tokens.remove(runner);
+      if (lastRunners.get(slot) === runner) lastRunners.delete(slot);
+    };
+    const previous = lastRunners.get(slot);
+    // A refusal keeps nobody from work.
+    if (previous !== undefined)
+      await remove(previous).catch((error: unknown) => log((error as Error).message));
+    lastRunners.set(slot, name);
+    const config = await tokens.jitConfig({
+      name,
+      runner_group_id: settings.RUNNER_GROUP_ID,
+      labels: ["self-hosted", "Linux", "ARM64", ...settings.RUNNER_LABELS.split(",")],
+    });
+    return { by: "jit", config, remove: () => remove(name) };
+  }
+
+  private tokenService({ ORGANIZATION, TOKEN_SERVICE_URL }: RunnerSettings): TokenServiceClient {
+    const password = passwordIn(this.disk.files.get(CURL_CONFIG));
+    return new TokenServiceClient(ORGANIZATION, password, () =>
+      this.resolve(new URL(TOKEN_SERVICE_URL)),
+    );
+  }
+
   /** Where a URL as this host's containers see it is served on this machine. */
   private resolve(url: URL): URL | undefined {
-    if (url.hostname === "kms") {
+    if (url.hostname === "kms" || url.hostname === LOOPBACK) {
       const inside = Number(url.port) === TOKEN_SERVICE_PORT ? this.running?.kms : undefined;
       return inside && new URL(`${url.pathname}${url.search}`, inside.listening.url);
     }
@@ -287,19 +409,20 @@ export class ThinHost {
     const reached = this.networks.some(
       ({ networkId, ip }) => networks.includes(networkId) && ip === url.hostname,
     );
-    return reached && kms?.service.ports.includes(port) === true
+    return reached && kms !== undefined && this.publishedBy(kms.service).includes(port)
       ? new URL(`${url.pathname}${url.search}`, kms.listening.url)
       : undefined;
   }
 
   private async curl(
     address: string,
+    fail: boolean,
     ended: (code: number, stderr: string) => ExecResult,
   ): Promise<ExecResult> {
     const url = URL.canParse(address) ? this.resolve(new URL(address)) : undefined;
     if (url === undefined) return ended(7, `curl: nothing answers at ${address}\n`);
-    await fetch(url);
-    return ended(0, "");
+    const { ok, status } = await fetch(url);
+    return fail && !ok ? ended(22, `curl: ${address} answers ${status}\n`) : ended(0, "");
   }
 
   /** What `bin/converge` does; answers why it failed, or nothing. */
@@ -315,20 +438,15 @@ export class ThinHost {
     let said = surplus.length > 0 ? await this.drain(running, drainSeconds, surplus) : "";
     for (const slot of surplus) enabledSlots.delete(slot);
 
-    const wanted = readCompose(`${STACK}/compose.yaml`, this.disk.files);
     const changed = [...running.slots]
-      .filter(
-        ([slot, { hash }]) => hash !== undefined && hash !== wanted.get(`runner-${slot}`)?.hash,
-      )
+      .filter(([slot, { hash }]) => hash !== undefined && hash !== this.definitionOf(slot))
       .map(([slot]) => slot);
     if (changed.length > 0) said += await this.drain(running, drainSeconds, changed);
     if (said !== "") this.log("converge", said.trim());
 
     const slots = Array.from({ length: count }, (_, index) => index + 1);
-    for (const slot of slots) {
-      enabledSlots.add(slot);
-      if (!running.slots.has(slot)) this.startSlot(running, slot);
-    }
+    for (const slot of slots) enabledSlots.add(slot);
+    this.undrain(running, []);
     const missing = (): number[] => slots.filter((slot) => !running.slots.get(slot)?.online);
     await until(() => running.off.signal.aborted || missing().length === 0, onlineSeconds * 1000);
     return missing()
@@ -337,6 +455,15 @@ export class ThinHost {
         return `slot ${slot} is not online after ${onlineSeconds} s; the end of its log:\n${log.join("\n")}\n`;
       })
       .join("");
+  }
+
+  /** What `bin/undrain` does. */
+  private undrain(running: Running, only: readonly number[]): "" {
+    for (const slot of this.disk.enabledSlots) {
+      const wanted = only.length === 0 || only.includes(slot);
+      if (wanted && !running.slots.has(slot)) this.startSlot(running, slot);
+    }
+    return "";
   }
 
   /** What `bin/drain` does; answers what it has to say. */

@@ -1,6 +1,8 @@
 import { randomInt } from "node:crypto";
 import { networkInterfaces } from "node:os";
 import { platform } from "node:process";
+import { setTimeout as sleep } from "node:timers/promises";
+import { until } from "../run";
 import type {
   ExecResult,
   GatewayServices,
@@ -12,11 +14,13 @@ import { ThinHost } from "./host";
 
 const LOOPBACK = "127.0.0.1";
 const SHUTDOWN_TIMEOUT = 30_000;
+/** For how long a host that goes down for a reboot is expected to start again. */
+const REBOOT_TIMEOUT = 86_400_000;
 
 /**
  * Hosts for machines on which real systems cannot be booted; needs neither root nor Linux. A host answers SSH with the
- * key and port of its user_data, understands the commands that the fleet sends, and runs its token service and runner
- * agents in this process. Jobs are run by this machine's bash. Nothing else of a server exists: no packages, no Docker,
+ * key and port of its user_data (or configures itself, if that holds all of it), understands the commands that the fleet
+ * sends, and runs its token service and runner agents in this process. Jobs are run by this machine's bash. Nothing else of a server exists: no packages, no Docker,
  * no firewall, no metadata address; a command that is not the fleet's ends with code 127.
  */
 export function createThinHosts(options: { readonly services: GatewayServices }): HostBackend {
@@ -78,21 +82,27 @@ class ThinHosts implements HostBackend {
     return this.inTurn(id, (host) => host.powerOn());
   }
 
-  shutdown(id: number, timeoutMs = SHUTDOWN_TIMEOUT): Promise<void> {
-    return this.inTurn(id, (host) => host.shutdown(timeoutMs));
+  async shutdown(id: number, timeoutMs = SHUTDOWN_TIMEOUT): Promise<void> {
+    const host = this.find(id);
+    if (host.on && !host.alive) throw new Error(`host ${id} does not hear the power button`);
+    host.pressPowerButton();
+    if (!(await until(() => !host.on, timeoutMs)))
+      throw new Error(`host ${id} has not shut down within ${timeoutMs / 1000} s`);
   }
 
   powerOff(id: number): Promise<void> {
     return this.inTurn(id, (host) => host.powerOff());
   }
 
-  reboot(id: number): Promise<void> {
-    return this.inTurn(id, async (host) => {
-      // A system that is off or dead does not hear the button.
-      if (!host.alive) return;
-      await host.shutdown(SHUTDOWN_TIMEOUT).catch(() => host.powerOff());
-      await host.powerOn();
-    });
+  async reboot(id: number): Promise<void> {
+    const host = this.find(id);
+    // A system that is off or dead does not hear the button.
+    if (!host.alive) return;
+    const again = this.shutdown(id, REBOOT_TIMEOUT).then(
+      () => (this.hosts.has(id) ? this.powerOn(id) : undefined),
+      () => undefined,
+    );
+    await Promise.race([again, sleep(SHUTDOWN_TIMEOUT, undefined, { ref: false })]);
   }
 
   /** Nothing to enforce: all hosts share this process. */

@@ -4,27 +4,34 @@ import type { Agent } from "./agent";
 /** Milliseconds between the end of a runner and the start of the next. */
 const RESTART_DELAY = 1000;
 
+interface Launched {
+  readonly agent: Agent;
+  readonly hash: string;
+}
+
 /** The unit `runner-slot@N`: starts a fresh runner whenever one has ended. */
 export class Slot {
   /** Of the definition that the present runner was started from. */
   hash: string | undefined;
   private agent: Agent | undefined;
   private readonly stopping = new AbortController();
+  /** The host's power is off. */
+  private lost = false;
   private readonly done: Promise<void>;
 
-  constructor(launch: () => { agent: Agent; hash: string }, log: (line: string) => void) {
+  constructor(launch: () => Promise<Launched>, log: (line: string) => void) {
     this.done = this.run(launch, log);
   }
 
-  private async run(
-    launch: () => { agent: Agent; hash: string },
-    log: (line: string) => void,
-  ): Promise<void> {
+  private async run(launch: () => Promise<Launched>, log: (line: string) => void): Promise<void> {
     while (!this.stopping.signal.aborted) {
       try {
-        const { agent, hash } = launch();
+        const { agent, hash } = await launch();
         this.agent = agent;
         this.hash = hash;
+        // Told to stop while it was being made.
+        if (this.lost) agent.kill();
+        else if (this.stopping.signal.aborted) agent.leave();
         await agent.ended;
       } catch (error) {
         log((error as Error).message);
@@ -57,14 +64,15 @@ export class Slot {
     return inTime;
   }
 
-  /** As a stop of the unit: the runner gets TERM, and a running job is lost. */
-  async stop(): Promise<void> {
+  /** Ends the runner, whatever it does. */
+  private async stop(): Promise<void> {
     this.stopping.abort();
     await this.agent?.terminate();
     await this.done;
   }
 
   async kill(): Promise<void> {
+    this.lost = true;
     this.stopping.abort();
     this.agent?.kill();
     await this.done;

@@ -55,6 +55,21 @@ func always(status int, text string) func() (int, string) {
 	return func() (int, string) { return status, text }
 }
 
+type answer struct {
+	status int
+	text   string
+}
+
+// inTurn gives each answer once, and the last one from then on.
+func inTurn(answers ...answer) func() (int, string) {
+	next := 0
+	return func() (int, string) {
+		now := answers[min(next, len(answers)-1)]
+		next++
+		return now.status, now.text
+	}
+}
+
 func TestConfigureRegistersAndRemembers(t *testing.T) {
 	root := t.TempDir()
 	s := newServer(t, map[string]func() (int, string){
@@ -110,7 +125,7 @@ func TestConfigureReportsRefusals(t *testing.T) {
 
 func TestListenerEndsWhenItsRegistrationIsGone(t *testing.T) {
 	s := newServer(t, map[string]func() (int, string){
-		"POST /_runner/sessions":     always(201, `{"session_id":"s"}`),
+		"POST /_runner/sessions":     inTurn(answer{201, `{"session_id":"s"}`}, answer{401, `{"message":"deleted"}`}),
 		"GET /_runner/messages":      always(410, `{"message":"gone"}`),
 		"DELETE /_runner/sessions/s": always(204, ""),
 	})
@@ -357,5 +372,96 @@ func TestRetryGivesUpAtOnceOnARefusal(t *testing.T) {
 	})
 	if err == nil || err.Error() != "GitHub answered 422: no" || attempts != 3 {
 		t.Errorf("%d attempts, %v", attempts, err)
+	}
+}
+
+func TestArgumentsComeFromTheEnvironmentAndLeaveIt(t *testing.T) {
+	root := t.TempDir()
+	s := newServer(t, map[string]func() (int, string){
+		"POST /_runner/register": always(201, `{"runner_id":5,"credential":"c","name":"builder","pool":"arm64"}`),
+	})
+	for name, value := range map[string]string{
+		"URL": s.URL + "/acme", "TOKEN": "T", "NAME": "builder", "LABELS": "docker,webpcloud", "RUNNERGROUP": "arm64",
+		"WORK": "_elsewhere", "UNATTENDED": "true", "EPHEMERAL": "True", "DISABLEUPDATE": "false", "JITCONFIG": "other",
+	} {
+		t.Setenv("ACTIONS_RUNNER_INPUT_"+name, value)
+	}
+	if err := configure(root, []string{"--name", "given"}); err != nil {
+		t.Fatal(err)
+	}
+	var sent registration
+	if err := json.Unmarshal([]byte(s.sent("POST /_runner/register")), &sent); err != nil {
+		t.Fatal(err)
+	}
+	if sent.Token != "T" || sent.Name != "given" || sent.RunnerGroup != "arm64" || !sent.Ephemeral || sent.DisableUpdate ||
+		!slices.Equal(sent.Labels, []string{"docker", "webpcloud"}) {
+		t.Errorf("registered as %+v", sent)
+	}
+	if current, _, err := load(root); err != nil || current.WorkFolder != "_elsewhere" {
+		t.Errorf("remembers %+v, %v", current, err)
+	}
+	for _, entry := range os.Environ() {
+		if strings.HasPrefix(entry, "ACTIONS_RUNNER_INPUT_") {
+			t.Errorf("the environment still has %s", entry)
+		}
+	}
+	t.Setenv("ACTIONS_RUNNER_INPUT_REPLACE", "perhaps")
+	if err := configure(t.TempDir(), nil); err == nil || !strings.Contains(err.Error(), `ACTIONS_RUNNER_INPUT_REPLACE is "perhaps", expected true or false`) {
+		t.Errorf("a flag that is neither gives %v", err)
+	}
+}
+
+// listenOnce runs a listener with a worker that keeps its environment in a file and succeeds; gives that file.
+func listenOnce(t *testing.T, s *server) (string, error) {
+	t.Helper()
+	root := t.TempDir()
+	seen := filepath.Join(root, "seen")
+	if err := os.MkdirAll(filepath.Join(root, "bin"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	worker := "#!/bin/sh\nenv >" + seen + "\nexit 100\n"
+	if err := os.WriteFile(filepath.Join(root, "bin/Runner.Worker"), []byte(worker), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	config, _ := json.Marshal(jitConfig{URL: s.URL + "/acme", Credential: "c", ID: 1, Name: "jit"})
+	t.Setenv("ACTIONS_RUNNER_INPUT_JITCONFIG", base64.StdEncoding.EncodeToString(config))
+	return seen, run(root, nil)
+}
+
+const offer = `{"job_id":"1","name":"build","run_id":"7","repository":"acme/webppt","env":{}}`
+
+func TestTheListenerTakesItsConfigurationFromTheEnvironmentAndItsWorkerDoesNotSeeIt(t *testing.T) {
+	s := newServer(t, map[string]func() (int, string){
+		"POST /_runner/sessions":         always(201, `{"session_id":"s"}`),
+		"GET /_runner/messages":          always(200, offer),
+		"POST /_runner/jobs/1/heartbeat": always(200, `{"cancelled":false}`),
+		"DELETE /_runner/sessions/s":     always(204, ""),
+	})
+	seen, err := listenOnce(t, s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	environment, err := os.ReadFile(seen)
+	if err != nil || !strings.Contains(string(environment), "PATH=") || strings.Contains(string(environment), "ACTIONS_RUNNER_INPUT") {
+		t.Errorf("the worker's environment is %s, %v", environment, err)
+	}
+}
+
+func TestTheListenerLeavesAJobThatIsNoLongerItsOwnAndListensOn(t *testing.T) {
+	s := newServer(t, map[string]func() (int, string){
+		"POST /_runner/sessions":         inTurn(answer{201, `{"session_id":"s"}`}, answer{201, `{"session_id":"t"}`}),
+		"GET /_runner/messages":          inTurn(answer{200, offer}, answer{410, `{"message":"The session is gone."}`}, answer{200, offer}),
+		"POST /_runner/jobs/1/heartbeat": inTurn(answer{410, `{"message":"The job is not running."}`}, answer{200, "{}"}),
+		"DELETE /_runner/sessions/t":     always(204, ""),
+	})
+	seen, err := listenOnce(t, s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(seen); err != nil {
+		t.Errorf("the second job was not run: %v", err)
+	}
+	if _, ended := s.bodies["DELETE /_runner/sessions/t"]; !ended {
+		t.Error("the session that took the place of the first is not ended")
 	}
 }

@@ -61,9 +61,41 @@ const defaultWorkFolder = "_work"
 // options are the flags of config.sh and run.sh: a flag either stands alone or takes the next argument.
 type options map[string]string
 
-// parse reads flags. `known` maps a flag's name to whether it takes a value.
+// Any argument may come as an environment variable of this name and the argument's in capitals.
+const inputPrefix = "ACTIONS_RUNNER_INPUT_"
+
+// takeInputs reads the arguments that the environment gives and removes them from it, so that what this program starts
+// does not see them. By argument, in lower case.
+func takeInputs() options {
+	inputs := options{}
+	for _, entry := range os.Environ() {
+		variable, value, _ := strings.Cut(entry, "=")
+		if len(variable) <= len(inputPrefix) || !strings.EqualFold(variable[:len(inputPrefix)], inputPrefix) {
+			continue
+		}
+		inputs[strings.ToLower(variable[len(inputPrefix):])] = value
+		_ = os.Unsetenv(variable)
+	}
+	return inputs
+}
+
+// parse reads flags, and takes from the environment those that are not given. `known` maps a flag's name to whether it
+// takes a value.
 func parse(args []string, known map[string]bool) (options, error) {
 	parsed := options{}
+	for name, value := range takeInputs() {
+		takesValue, isKnown := known[name]
+		switch {
+		case !isKnown || value == "":
+			// The environment may serve several commands.
+		case takesValue:
+			parsed[name] = value
+		case strings.EqualFold(value, "true"):
+			parsed[name] = "true"
+		case !strings.EqualFold(value, "false"):
+			return nil, fmt.Errorf("%s%s is %q, expected true or false", inputPrefix, strings.ToUpper(name), value)
+		}
+	}
 	for i := 0; i < len(args); i++ {
 		name, isFlag := strings.CutPrefix(args[i], "--")
 		name = strings.ToLower(name)

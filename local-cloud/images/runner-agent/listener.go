@@ -55,13 +55,9 @@ func run(root string, args []string) error {
 	if err != nil {
 		return err
 	}
-	encoded := flags["jitconfig"]
-	if encoded == "" {
-		encoded = os.Getenv("ACTIONS_RUNNER_INPUT_JITCONFIG")
-	}
 	var current settings
 	var secret credentials
-	if encoded != "" {
+	if encoded := flags["jitconfig"]; encoded != "" {
 		current, secret, err = decodeJIT(encoded)
 	} else {
 		current, secret, err = load(root)
@@ -94,11 +90,11 @@ func (l *listener) listen(ctx context.Context) error {
 	if err != nil {
 		return gone(err)
 	}
-	defer l.endSession(session)
+	defer func() { l.endSession(session) }()
 	fmt.Printf("√ Connected to GitHub\n\nCurrent runner version: '%s'\n", version)
 	logLine("Listening for Jobs")
 
-	path := "/_runner/messages?session=" + url.QueryEscape(session)
+	path := messagesPath(session)
 	pause := time.Second
 	for ctx.Err() == nil {
 		var next job
@@ -107,6 +103,12 @@ func (l *listener) listen(ctx context.Context) error {
 		switch {
 		case ctx.Err() != nil:
 			// Told to stop while waiting.
+		case errors.As(err, &refused) && refused.status == http.StatusGone:
+			// Ended by GitHub after a silence, or with the registration: a new one tells.
+			if session, err = l.startSession(ctx); err != nil {
+				return gone(err)
+			}
+			path = messagesPath(session)
 		case errors.As(err, &refused) && refused.status < 500:
 			return gone(err)
 		case err != nil:
@@ -118,10 +120,11 @@ func (l *listener) listen(ctx context.Context) error {
 			pause = min(2*pause, 15*time.Second)
 		case status == http.StatusOK:
 			pause = time.Second
-			if err := l.runJob(ctx, next); err != nil {
+			ran, err := l.runJob(ctx, next)
+			if err != nil {
 				return err
 			}
-			if l.settings.Ephemeral {
+			if ran && l.settings.Ephemeral {
 				return forget(l.root)
 			}
 		default:
@@ -130,6 +133,10 @@ func (l *listener) listen(ctx context.Context) error {
 	}
 	fmt.Println("Exiting...")
 	return nil
+}
+
+func messagesPath(session string) string {
+	return "/_runner/messages?session=" + url.QueryEscape(session)
 }
 
 // startSession tells GitHub that the runner is there. The session of a runner that was killed lives on for a while:
@@ -166,12 +173,35 @@ func gone(err error) error {
 	return err
 }
 
-// runJob gives the job to a worker process of its own and waits for it. When the listener is told to stop,
-// the worker is told too: it cancels the job, reports that, and ends.
-func (l *listener) runJob(ctx context.Context, next job) error {
+// acquire takes the job that a message offers; false when GitHub has given up on this runner since, as for one that was
+// frozen with the message on its way.
+func (l *listener) acquire(ctx context.Context, next job) (bool, error) {
+	path := "/_runner/jobs/" + url.PathEscape(next.ID.String()) + "/heartbeat"
+	err := retry(ctx, time.Minute, func() error {
+		_, err := l.client.sendJSON(ctx, "POST", path, struct{}{}, nil)
+		return err
+	})
+	var refused *statusError
+	if errors.As(err, &refused) && refused.status < 500 {
+		logLine("Job %s is no longer this runner's: %s", next.Name, refused.message)
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// runJob gives the job to a worker process of its own and waits for it; false when the job was not to be had. When the
+// listener is told to stop, the worker is told too: it cancels the job, reports that, and ends.
+func (l *listener) runJob(ctx context.Context, next job) (bool, error) {
+	acquired, err := l.acquire(ctx, next)
+	if ctx.Err() != nil && !acquired {
+		return false, nil
+	}
+	if err != nil || !acquired {
+		return false, err
+	}
 	input, err := json.Marshal(assignment{l.client.base, l.client.credential, l.settings.Name, l.settings.WorkFolder, next})
 	if err != nil {
-		return err
+		return true, err
 	}
 	logLine("Running job: %s", next.Name)
 	worker := exec.Command(filepath.Join(l.root, "bin", "Runner.Worker"), "spawnclient")
@@ -181,7 +211,7 @@ func (l *listener) runJob(ctx context.Context, next job) error {
 	// A group of its own: Ctrl-C reaches the listener alone, which decides.
 	worker.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := worker.Start(); err != nil {
-		return fmt.Errorf("the worker cannot be started: %w", err)
+		return true, fmt.Errorf("the worker cannot be started: %w", err)
 	}
 	finished := make(chan struct{})
 	go func() {
@@ -199,7 +229,7 @@ func (l *listener) runJob(ctx context.Context, next job) error {
 		result = "Failed"
 	}
 	logLine("Job %s completed with result: %s", next.Name, result)
-	return nil
+	return true, nil
 }
 
 func (l *listener) endSession(id string) {

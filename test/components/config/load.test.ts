@@ -7,7 +7,7 @@ import {
   plainTextSecrets,
 } from "../../../components/config/load";
 import { deploy, valueOf } from "../../helpers/mocks";
-import { rawSettings, settingsWith } from "./settings";
+import { keyPair, rawSettings, settingsWith } from "./settings";
 
 const VARIABLES = ["HCLOUD_TOKEN", "HCLOUD_ENDPOINT", "GITHUB_TOKEN", "GITHUB_BASE_URL"];
 
@@ -44,16 +44,31 @@ describe("loadConfig", () => {
     const config = await load(stored({ "runner-fleet:secrets": secrets }));
     assert.equal(config.prefix, "dev");
     assert.equal(config.settings.organization, "acme");
-    const outputs = {
-      ghp_service: config.githubToken,
-      hush: config.orgSecrets.PASSWORD,
-      [config.settings.ssh.privateKey]: config.sshPrivateKey,
-    };
-    for (const [value, output] of Object.entries(outputs)) {
+    const outputs: (readonly [unknown, pulumi.Output<unknown> | undefined])[] = [
+      [{ kind: "pat", token: "ghp_service" }, config.credential],
+      ["hush", config.orgSecrets.PASSWORD],
+      [config.settings.ssh.privateKey, config.sshPrivateKey],
+    ];
+    for (const [value, output] of outputs) {
       assert.ok(output);
-      assert.equal(await valueOf(output), value);
+      assert.deepEqual(await valueOf(output), value);
       assert.equal(await pulumi.isSecret(output), true);
     }
+  });
+
+  it("gives an App as a secret, too, and no key where nobody needs one", async () => {
+    const { publicKey, privateKey } = rawSettings().ssh;
+    const app = { kind: "app", appId: 5, installationId: 20, privateKey };
+    const config = await load(
+      stored({
+        "runner-fleet:githubAuth": JSON.stringify(app),
+        "runner-fleet:management": "none",
+        "runner-fleet:ssh": JSON.stringify({ publicKey }),
+      }),
+    );
+    assert.deepEqual(await valueOf(config.credential), app);
+    assert.equal(await pulumi.isSecret(config.credential), true);
+    assert.equal(config.sshPrivateKey, undefined);
   });
 
   it("takes text as text, even if it looks like a number", async () => {
@@ -140,6 +155,24 @@ describe("plainTextSecrets", () => {
       ]);
     });
   }
+
+  it("names the key of an App", () => {
+    const { privateKey } = keyPair();
+    const app = settingsWith(
+      (raw) => (raw.githubAuth = { kind: "app", appId: 5, installationId: 20, privateKey }),
+    );
+    assert.deepEqual(plainTextSecrets(app, "fleet", JSON.stringify(["fleet:ssh"])), [
+      "fleet:githubAuth.privateKey: found in plain text, expected a secret, as `pulumi config set --secret --path githubAuth.privateKey` makes it from standard input.",
+    ]);
+  });
+
+  it("needs none for an SSH key that is not there", () => {
+    const without = settingsWith((raw) => {
+      raw.management = "none";
+      raw.ssh = { publicKey: raw.ssh.publicKey };
+    });
+    assert.deepEqual(plainTextSecrets(without, "fleet", JSON.stringify(["fleet:githubAuth"])), []);
+  });
 
   it("needs none for secrets that are not there", () => {
     const without = settingsWith((raw) => (raw.secrets = {}));

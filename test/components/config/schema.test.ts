@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { stackNameProblem, validateSettings } from "../../../components/config/schema";
+import { RUNNER_VERSION } from "../../../components/pins/pins";
 import { rawSettings, settingsWith } from "./settings";
 
 type Raw = ReturnType<typeof rawSettings> & Record<string, unknown>;
@@ -15,12 +16,19 @@ const IMAGE =
 const WORKFLOW_PATH = "expected a file directly in .github/workflows/ that ends in .yml or .yaml.";
 const REPOSITORY =
   "expected the name of a repository of the organization, without the organization.";
+const REFERENCE = "expected the name of an image, with its tag and, better, its digest.";
+const REGISTRY = "expected a registry's host name, with a port if need be, without a scheme.";
 const HIDDEN = "found a value that is not shown here";
 
 function arm64(raw: Raw): Record<string, unknown> {
   const pool = raw.pools.arm64;
   assert.ok(pool);
   return pool;
+}
+
+/** What only looks like an App: whether GitHub knows it is not seen here. */
+function app(raw: Raw): Record<string, unknown> {
+  return { kind: "app", appId: 5, installationId: 20, privateKey: raw.ssh.privateKey };
 }
 
 function webppt(raw: Raw): Record<string, unknown> {
@@ -30,7 +38,8 @@ function webppt(raw: Raw): Record<string, unknown> {
 }
 
 /** A change of valid configuration, and every sentence it must lead to. */
-const refused: Record<string, [change: (raw: Raw) => void, ...problems: string[]]> = {
+type Refused = [change: (raw: Raw) => void, ...problems: string[]];
+const refused: Record<string, Refused> = {
   "an unknown key": [(raw) => (raw.colour = "blue"), "fleet:colour is not a configuration key."],
   "an unknown key in a block": [
     (raw) => (arm64(raw).serverTyp = "cax11"),
@@ -65,19 +74,19 @@ const refused: Record<string, [change: (raw: Raw) => void, ...problems: string[]
 
   "no githubAuth": [
     (raw) => Reflect.deleteProperty(raw, "githubAuth"),
-    "fleet:githubAuth: found nothing, expected a block with the keys kind and token.",
+    "fleet:githubAuth: found nothing, expected a block with the key kind, and token, or appId, installationId and privateKey.",
   ],
   "a token in place of githubAuth": [
     (raw) => Object.assign(raw, { githubAuth: "ghp_leak" }),
-    `fleet:githubAuth: ${HIDDEN}, expected a block with the keys kind and token.`,
+    `fleet:githubAuth: ${HIDDEN}, expected a block with the key kind, and token, or appId, installationId and privateKey.`,
   ],
   "another kind of githubAuth": [
     (raw) => (raw.githubAuth.kind = "oauth"),
-    'fleet:githubAuth.kind: found "oauth", expected the kind pat.',
+    'fleet:githubAuth.kind: found "oauth", expected the kind app or pat.',
   ],
   "githubAuth without a kind": [
     (raw) => Reflect.deleteProperty(raw.githubAuth, "kind"),
-    "fleet:githubAuth.kind: found nothing, expected the kind pat.",
+    "fleet:githubAuth.kind: found nothing, expected the kind app or pat.",
   ],
   "githubAuth without a token": [
     (raw) => Reflect.deleteProperty(raw.githubAuth, "token"),
@@ -86,6 +95,66 @@ const refused: Record<string, [change: (raw: Raw) => void, ...problems: string[]
   "an empty token": [
     (raw) => (raw.githubAuth.token = ""),
     `fleet:githubAuth.token: ${HIDDEN}, expected a text that is not empty.`,
+  ],
+
+  "an App with a token": [
+    (raw) => (raw.githubAuth = { ...app(raw), token: "ghp_leak" }),
+    "fleet:githubAuth.token is not a configuration key.",
+  ],
+  "an App without its numbers": [
+    (raw) => (raw.githubAuth = { kind: "app", privateKey: raw.ssh.privateKey }),
+    "fleet:githubAuth.appId: found nothing, expected a number.",
+    "fleet:githubAuth.installationId: found nothing, expected a number.",
+  ],
+  "an App with numbers that are texts": [
+    (raw) => (raw.githubAuth = { ...app(raw), appId: "5" }),
+    'fleet:githubAuth.appId: found "5", expected a number.',
+  ],
+  "an App with a number that is none": [
+    (raw) => (raw.githubAuth = { ...app(raw), appId: 0, installationId: 1.5 }),
+    "fleet:githubAuth.appId: found 0, expected at least 1.",
+    "fleet:githubAuth.installationId: found 1.5, expected a whole number.",
+  ],
+  "an App without a key": [
+    (raw) => (raw.githubAuth = { ...app(raw), privateKey: undefined }),
+    "fleet:githubAuth.privateKey: found nothing, expected a text.",
+  ],
+  "an App with something else for a key": [
+    (raw) => (raw.githubAuth = { ...app(raw), privateKey: "app.pem" }),
+    `fleet:githubAuth.privateKey: ${HIDDEN}, expected a private key in PEM or OpenSSH form.`,
+  ],
+
+  ...Object.fromEntries(
+    [
+      "github.example.com",
+      "http://github.example.com",
+      "https://github.example.com/",
+      "https://github.example.com/api/v3",
+      "https://me@github.example.com",
+      "https://github.example.com:99999",
+    ].map((githubUrl) => [
+      `the address ${githubUrl}`,
+      [
+        (raw: Raw) => (raw.githubUrl = githubUrl),
+        `fleet:githubUrl: found "${githubUrl}", expected the address of a GitHub server such as https://github.example.com, without a path.`,
+      ],
+    ]),
+  ),
+  "what the origin does not know of an Enterprise Server": [
+    (raw) => {
+      raw.githubUrl = "https://github.example.com";
+      raw.tokenService = { implementation: "knatnetwork" };
+      arm64(raw).runner = { image: "knatnetwork" };
+    },
+    'fleet:tokenService.implementation: found "knatnetwork", expected builtin, since knatnetwork knows https://github.com only.',
+    'fleet:pools.arm64.runner.image: found "knatnetwork", expected actions-runner, since knatnetwork knows https://github.com only.',
+  ],
+  "an App and the origin's token service": [
+    (raw) => {
+      raw.githubAuth = app(raw);
+      raw.tokenService = { implementation: "knatnetwork" };
+    },
+    'fleet:githubAuth.kind: found "app", expected pat, the only kind that tokenService.implementation knatnetwork knows.',
   ],
 
   "a runner group without repositories": [
@@ -201,6 +270,48 @@ const refused: Record<string, [change: (raw: Raw) => void, ...problems: string[]
     (raw) => (arm64(raw).generation = 0),
     "fleet:pools.arm64.generation: found 0, expected at least 1.",
   ],
+  "another kind of runner": [
+    (raw) => (arm64(raw).runner = { image: "ubuntu" }),
+    'fleet:pools.arm64.runner.image: found "ubuntu", expected actions-runner or knatnetwork.',
+  ],
+  "the runner's image in its former place": [
+    (raw) => (arm64(raw).runnerImage = "knatnetwork/github-runner:noble-2.338.0"),
+    "fleet:pools.arm64.runnerImage is not a configuration key.",
+  ],
+  ...Object.fromEntries(
+    ["v2.338.0", "2.338", "latest", "2.338.0-beta"].map((version) => [
+      `the runner version ${version}`,
+      [
+        (raw: Raw) => (arm64(raw).runner = { version }),
+        `fleet:pools.arm64.runner.version: found "${version}", expected a version such as 2.338.0.`,
+      ],
+    ]),
+  ),
+  ...Object.fromEntries(
+    [
+      "",
+      "Acme/runner",
+      "acme/runner:",
+      "acme/runner@sha256:abc",
+      "acme/runner latest",
+      "https://ghcr.io/acme/runner",
+    ].flatMap((reference): [string, Refused][] => [
+      [
+        `the runner image ${JSON.stringify(reference)}`,
+        [
+          (raw: Raw) => (arm64(raw).runner = { reference }),
+          `fleet:pools.arm64.runner.reference: found "${reference}", ${REFERENCE}`,
+        ],
+      ],
+      [
+        `the token service's image ${JSON.stringify(reference)}`,
+        [
+          (raw: Raw) => (raw.tokenService = { image: reference }),
+          `fleet:tokenService.image: found "${reference}", ${REFERENCE}`,
+        ],
+      ],
+    ]),
+  ),
   "a build cache that fills the disk": [
     (raw) => (arm64(raw).buildCache = { maxUsedPercent: 95 }),
     "fleet:pools.arm64.buildCache.maxUsedPercent: found 95, expected at most 90.",
@@ -217,6 +328,49 @@ const refused: Record<string, [change: (raw: Raw) => void, ...problems: string[]
   "another placement": [
     (raw) => (raw.tokenService = { placement: "shared" }),
     'fleet:tokenService.placement: found "shared", expected dedicated or colocated.',
+  ],
+  "another implementation": [
+    (raw) => (raw.tokenService = { implementation: "custom" }),
+    'fleet:tokenService.implementation: found "custom", expected builtin or knatnetwork.',
+  ],
+  ...Object.fromEntries(
+    ["always", "", "3:00-05:00", "03:00", "24:00-05:00", "03:00-05:60", "03:00-03:00"].map(
+      (rebootWindow) => [
+        `the reboot window ${JSON.stringify(rebootWindow)}`,
+        [
+          (raw: Raw) => (raw.maintenance = { rebootWindow }),
+          `fleet:maintenance.rebootWindow: found "${rebootWindow}", expected never, or a time of day in UTC such as 03:00-05:00.`,
+        ],
+      ],
+    ),
+  ),
+  "an unknown key of maintenance": [
+    (raw) => (raw.maintenance = { window: "never" }),
+    "fleet:maintenance.window is not a configuration key.",
+  ],
+  ...Object.fromEntries(
+    ["https://mirror.example.com", "mirror.example.com/docker", "Mirror.example.com", "-x"].flatMap(
+      (host): [string, Refused][] => [
+        [
+          `the mirror ${host}`,
+          [
+            (raw: Raw) => (raw.registryMirrors = { "docker.io": [host] }),
+            `fleet:registryMirrors.docker.io.0: found "${host}", ${REGISTRY}`,
+          ],
+        ],
+        [
+          `a mirror of ${host}`,
+          [
+            (raw: Raw) => (raw.registryMirrors = { [host]: ["mirror.example.com"] }),
+            `fleet:registryMirrors.${host}: found the name "${host}", ${REGISTRY}`,
+          ],
+        ],
+      ],
+    ),
+  ),
+  "a registry without mirrors": [
+    (raw) => (raw.registryMirrors = { "docker.io": [] }),
+    "fleet:registryMirrors.docker.io: found an empty list, expected at least 1.",
   ],
   "a network that is no range": [
     (raw) => (raw.network = { ipRange: "10.0.0.0" }),
@@ -237,7 +391,7 @@ const refused: Record<string, [change: (raw: Raw) => void, ...problems: string[]
   ],
   "no private key": [
     (raw) => Reflect.deleteProperty(raw.ssh, "privateKey"),
-    "fleet:ssh.privateKey: found nothing, expected a text.",
+    "fleet:ssh.privateKey: found nothing, expected a private key in PEM or OpenSSH form, since management is ssh.",
   ],
   "a private key that is a path": [
     (raw) => (raw.ssh.privateKey = "~/.ssh/id_ed25519"),
@@ -250,6 +404,18 @@ const refused: Record<string, [change: (raw: Raw) => void, ...problems: string[]
   "an empty allowedCidrs": [
     (raw) => (raw.ssh.allowedCidrs = []),
     "fleet:ssh.allowedCidrs: found an empty list, expected at least one range, since this program manages the hosts over SSH and nothing else may open the port.",
+  ],
+  "no allowedCidrs": [
+    (raw) => Reflect.deleteProperty(raw.ssh, "allowedCidrs"),
+    "fleet:ssh.allowedCidrs: found an empty list, expected at least one range, since this program manages the hosts over SSH and nothing else may open the port.",
+  ],
+  "another management": [
+    (raw) => (raw.management = "ansible"),
+    'fleet:management: found "ansible", expected ssh or none.',
+  ],
+  "a range where nothing opens the port": [
+    (raw) => (raw.management = "none"),
+    "fleet:ssh.allowedCidrs: found a list, expected no range, since management is none and nothing opens the port.",
   ],
   "an address that is no range": [
     (raw) => (raw.ssh.allowedCidrs = ["203.0.113.4"]),
@@ -418,7 +584,17 @@ describe("settings", () => {
     assert.equal(settings.ssh.port, 22);
     assert.equal(settings.tokenService.placement, "dedicated");
     assert.equal(settings.tokenService.serverType, "cax11");
+    assert.equal(settings.tokenService.implementation, "builtin");
+    assert.equal(settings.tokenService.image, undefined);
+    assert.equal(settings.githubUrl, "https://github.com");
+    assert.equal(settings.management, "ssh");
+    assert.deepEqual(settings.maintenance, { rebootWindow: "03:00-05:00" });
+    assert.deepEqual(settings.registryMirrors, {});
     assert.deepEqual(settings.pools.arm64?.cloudInit, { packages: [], runcmd: [] });
+    assert.deepEqual(settings.pools.arm64.runner, {
+      image: "actions-runner",
+      version: RUNNER_VERSION,
+    });
     assert.equal(settings.pools.arm64.runnersPerHost, 1);
     assert.equal(settings.pools.arm64.generation, 1);
     assert.equal(settings.pools.arm64.drainTimeoutSeconds, 3600);
@@ -464,6 +640,47 @@ describe("settings", () => {
         image: "localhost:5000/acme/web__ppt.x",
         registry: { username: "acme", passwordSecret: "REGISTRY_PASSWORD" },
       }),
+    "an App": (raw) => (raw.githubAuth = app(raw)),
+    "the origin's stack": (raw) => {
+      raw.tokenService = { implementation: "knatnetwork" };
+      arm64(raw).runner = { image: "knatnetwork" };
+    },
+    "the origin's runner with a token service of an App": (raw) => {
+      raw.githubAuth = app(raw);
+      arm64(raw).runner = { image: "knatnetwork" };
+    },
+    "an Enterprise Server": (raw) => (raw.githubUrl = "https://github.example.com:8443"),
+    "hosts that nothing reaches into, with an SSH key": (raw) => {
+      raw.management = "none";
+      raw.ssh.allowedCidrs = [];
+    },
+    "hosts that nothing reaches into, without": (raw) => {
+      raw.management = "none";
+      raw.ssh = { publicKey: raw.ssh.publicKey };
+    },
+    "no reboots": (raw) => (raw.maintenance = { rebootWindow: "never" }),
+    "reboots around midnight": (raw) => (raw.maintenance = { rebootWindow: "23:30-00:30" }),
+    "mirrors of several registries": (raw) =>
+      (raw.registryMirrors = {
+        "docker.io": ["mirror.example.com", "10.0.1.200:5000"],
+        "localhost:5000": ["m"],
+      }),
+    ...Object.fromEntries(
+      [
+        "node",
+        "node:24-alpine",
+        "localhost:5000/kms",
+        "ghcr.io/acme/my_runner.x:v1_2.3-rc",
+        `acme/runner:1@sha256:${"0".repeat(64)}`,
+        `acme/runner@sha256:${"f".repeat(64)}`,
+      ].map((reference) => [
+        `the image ${reference}`,
+        (raw: Raw) => {
+          raw.tokenService = { image: reference };
+          arm64(raw).runner = { reference };
+        },
+      ]),
+    ),
     "no pool of our own": (raw) => {
       raw.pools = {};
       Object.assign(raw, { externalPools: { arc: { labels: ["arm64"], group: "arc" } } });

@@ -66,6 +66,8 @@ describe("GithubOrg", () => {
           visibility: "selected",
           selectedRepositoryIds: [4, 30],
           allowsPublicRepositories: false,
+          restrictedToWorkflows: false,
+          selectedWorkflows: [],
         },
         options: { retainOnDelete: true },
       },
@@ -125,6 +127,13 @@ describe("GithubOrg", () => {
     assert.deepEqual(await valueOf(org.secretsWrittenAt), {
       REGISTRY_PASSWORD: "2026-10-01T12:00:00Z",
     });
+  });
+
+  it("restricts the group to workflows where there are such", async () => {
+    const workflows = ["acme/central/.github/workflows/image-hybrid.yml@refs/heads/main"];
+    const { resources } = await deployOrg({ runnerGroup: { ...ARGS.runnerGroup, workflows } });
+    const { restrictedToWorkflows, selectedWorkflows } = only(resources, GROUP).inputs;
+    assert.deepEqual([restrictedToWorkflows, selectedWorkflows], [true, workflows]);
   });
 
   it("shows secrets nowhere but where the engine encrypts them", async () => {

@@ -11,14 +11,21 @@ import {
 /** Stand-ins of secrets, to be looked for in everything that was asked of the engine. */
 export const SSH_KEY = "canary-ssh-private-key";
 export const TOKEN = "canary-token-of-the-token-service";
+export const GITHUB_TOKEN = "canary-github-token-of-the-program";
+export const HCLOUD_TOKEN = "canary-hetzner-token-of-the-program";
 
 export const ENVIRONMENT: HostEnvironment = {
   networkId: 11,
   subnetId: "11-10.0.1.0/24",
+  ipRange: "10.0.0.0/16",
   firewallId: 12,
   sshKeyId: "13",
   sshPort: 22,
+  management: "ssh",
   sshPrivateKey: SSH_KEY,
+  allowedCidrs: ["203.0.113.4/32"],
+  github: { api: "https://api.github.com", token: GITHUB_TOKEN },
+  hetzner: { token: HCLOUD_TOKEN },
   labels: { "managed-by": "runner-fleet", stack: "dev" },
   servers: new Map(),
 };

@@ -3,7 +3,7 @@ import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import fc from "fast-check";
 import type { TargetSettings } from "../../../components/config/schema";
-import { ACTIONS, type ActionPin } from "../../../components/imageWorkflow/pins";
+import { ACTIONS, type ActionPin } from "../../../components/pins/pins";
 import {
   isOurs,
   renderCaller,

@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
 import { utils } from "ssh2";
+import { RUNNER_VERSION } from "../../../components/pins/pins";
+import type { AppFacts } from "../../../components/preflight/app";
 import { checkFleet, type Known } from "../../../components/preflight/check";
 import type {
   CentralFacts,
@@ -9,6 +11,7 @@ import type {
   LivingServer,
   Obstacle,
   Repository,
+  RunnerVersion,
   TargetFacts,
 } from "../../../components/preflight/facts";
 import { keyPair, type rawSettings, settingsWith } from "../config/settings";
@@ -20,7 +23,7 @@ interface Case {
   readonly settings?: (raw: Raw) => void;
   /** null: nothing was asked. */
   readonly hetzner?: HetznerFacts | Obstacle | null;
-  readonly github?: GitHubFacts | Obstacle;
+  readonly github?: Findings["github"];
   readonly known?: Known;
   readonly problems?: readonly string[];
   readonly warnings?: readonly string[];
@@ -28,8 +31,38 @@ interface Case {
 
 /** The one server of the pool, as it was found. */
 function living(type: string, change: Partial<LivingServer> = {}) {
-  const server = { serverType: type, location: "fsn1", off: false, attached: true, ...change };
-  return new Map([["arm64-1-1", server]]);
+  return new Map([["arm64-1-1", server(type, change)]]);
+}
+
+function server(type: string, change: Partial<LivingServer> = {}): LivingServer {
+  return {
+    serverType: type,
+    location: "fsn1",
+    off: false,
+    attached: true,
+    configHash: undefined,
+    ...change,
+  };
+}
+
+/** Two hosts and the token service, and what they let in. */
+function letIn(
+  access: Partial<HetznerFacts["access"]>,
+  change: Partial<LivingServer> = {},
+): HetznerFacts {
+  return hetznerFacts({
+    servers: new Map([
+      ["arm64-1-1", server("cax21", change)],
+      ["arm64-1-2", server("cax21")],
+      ["token-service", server("cax11")],
+    ]),
+    access: {
+      sshPublicKey: settingsWith().ssh.publicKey,
+      openPorts: ["22"],
+      allowedCidrs: ["203.0.113.0/24"],
+      ...access,
+    },
+  });
 }
 
 function outOfStock(type: string) {
@@ -59,6 +92,34 @@ const later = new Date("2026-12-31T00:00:00Z");
 const PROVIDER = "github:token (or GITHUB_TOKEN)";
 const NO_ADMIN =
   'expected one of an owner of the organization, or one with its permission "Self-hosted runners: write".';
+
+function withoutSsh(raw: Raw): void {
+  raw.management = "none";
+  raw.ssh = { publicKey: raw.ssh.publicKey };
+}
+
+function onePool(name: string, change: Record<string, unknown>): (raw: Raw) => void {
+  return (raw) => (raw.pools = { [name]: { ...raw.pools.arm64, ...change } });
+}
+
+const APP_KEY = "-----BEGIN RSA PRIVATE KEY-----\nAAAA\n-----END RSA PRIVATE KEY-----\n";
+function withApp(raw: Raw): void {
+  raw.githubAuth = { kind: "app", appId: 5, installationId: 20, privateKey: APP_KEY };
+}
+
+/** An App of which GitHub says this. */
+function app(facts: AppFacts): GitHubFacts {
+  return githubFacts({ serviceToken: undefined, app: facts });
+}
+
+function installed(change: Partial<Extract<AppFacts, { state: "installed" }>> = {}): GitHubFacts {
+  const facts = { account: "acme", suspended: false, runners: "write" };
+  return app({ state: "installed", ...facts, ...change });
+}
+
+function runnerVersion(ends: RunnerVersion): GitHubFacts {
+  return githubFacts({ runnerVersions: new Map([[RUNNER_VERSION, ends]]) });
+}
 
 function externalOnly(raw: Raw): void {
   raw.pools = {};
@@ -326,13 +387,119 @@ const cases: Record<string, Case> = {
       "fleet:ssh.privateKey: found a key that cannot be read, expected a private key without a passphrase in PEM or OpenSSH form.",
     ],
   },
-  "user_data over the limit": {
-    known: { userDataBytes: { arm64: 32_769 } },
+  "a key pair that nobody needs": {
+    settings: (raw) => {
+      withoutSsh(raw);
+      raw.ssh.privateKey = keyPair().privateKey;
+    },
+  },
+  "no private key where nobody needs one": { settings: withoutSsh },
+  "a public key that is none, which Hetzner would refuse": {
+    settings: (raw) => {
+      withoutSsh(raw);
+      raw.ssh.publicKey = "ssh-ed25519 AAAA";
+    },
     problems: [
-      `${pool}.cloudInit: found user_data of 32769 bytes, expected at most 32768, which is Hetzner's limit.`,
+      "fleet:ssh.publicKey: found a line that holds no key, expected an OpenSSH public key line.",
     ],
   },
-  "user_data at the limit": { known: { userDataBytes: { arm64: 32_768 } } },
+  "servers that the key opens, whatever its comment": {
+    hetzner: letIn({ sshPublicKey: `${settingsWith().ssh.publicKey.split(" ", 2).join(" ")} old` }),
+  },
+  "another key than that of living servers": {
+    hetzner: letIn({ sshPublicKey: "ssh-ed25519 AAAAold somebody" }),
+    problems: [
+      "fleet:ssh.publicKey: found another key than the one that opens the living servers arm64-1-1, arm64-1-2 and token-service, expected ssh-ed25519 AAAAold, or the new one in /root/.ssh/authorized_keys on each of them and the stack's SSH key deleted from the Hetzner project.",
+    ],
+  },
+  "another key after the stack's SSH key was deleted": {
+    hetzner: letIn({ sshPublicKey: undefined }),
+  },
+  "another port than that of living servers": {
+    settings: set("ssh.port", 2222),
+    hetzner: letIn({}),
+    problems: [
+      "fleet:ssh.port: found 2222, at which the living servers arm64-1-1, arm64-1-2 and token-service cannot be reached, expected 22 until they are made again, by a higher generation of their pool or after pulumi destroy.",
+    ],
+  },
+  "other ranges than those that living servers let in": {
+    settings: set("ssh.allowedCidrs", ["198.51.100.0/24", "2001:db8::/32"]),
+    hetzner: letIn({ allowedCidrs: ["203.0.113.0/24", "2001:db9::/32"] }),
+    problems: [
+      "fleet:ssh.allowedCidrs: found no address of those that the living servers arm64-1-1, arm64-1-2 and token-service let in, expected 203.0.113.0/24 or 2001:db9::/32 beside the new ones for one run, made from there.",
+    ],
+  },
+  "more ranges than those that living servers let in": {
+    settings: set("ssh.allowedCidrs", ["198.51.100.0/24", "203.0.0.0/16"]),
+    hetzner: letIn({}),
+  },
+  "another key and port with a higher generation of every server there is": {
+    settings: (raw) => {
+      Object.assign(raw.pools.arm64 ?? {}, { generation: 2 });
+      raw.tokenService = { placement: "colocated" };
+      set("ssh.port", 2222)(raw);
+    },
+    hetzner: letIn({ sshPublicKey: "ssh-ed25519 AAAAold" }),
+  },
+  "another key while a server was never made": {
+    hetzner: hetznerFacts({
+      servers: living("cax21", { off: true, attached: false }),
+      access: { sshPublicKey: "ssh-ed25519 AAAAold", openPorts: ["2222"], allowedCidrs: [] },
+    }),
+  },
+  "another key where nobody uses it": {
+    settings: withoutSsh,
+    hetzner: letIn({ sshPublicKey: "ssh-ed25519 AAAAold", openPorts: [], allowedCidrs: [] }),
+  },
+  "SSH to a server that was made without": {
+    hetzner: letIn({}, { configHash: "1f2e3d4c" }),
+    problems: [
+      'fleet:management: found "ssh" with the living server arm64-1-1, made with management none and so without a way in, expected none until they are made again, by a higher generation of their pool or after pulumi destroy.',
+    ],
+  },
+
+  // Names of runners, and what their group takes
+  "names of runners that GitHub just takes": {
+    // 19 + 1 + 31 + 1 + 1 + 1 + 1 characters of the server, 9 of slot and draw.
+    settings: onePool("p".repeat(31), { count: 9, runnersPerHost: 9 }),
+    known: { prefix: "s".repeat(19) },
+    hetzner: hetznerFacts(),
+  },
+  "names of runners that are one character too long": {
+    settings: onePool("p".repeat(31), { count: 9, runnersPerHost: 10 }),
+    known: { prefix: "s".repeat(19) },
+    problems: [
+      `fleet:pools.${"p".repeat(31)}: found a pool whose runners have names of 65 characters such as ${"s".repeat(19)}-${"p".repeat(31)}-1-9-10-xxxxxx, expected a shorter name of the pool or of the stack, since GitHub takes 64 characters.`,
+    ],
+  },
+  "names of runners that a generation makes too long": {
+    settings: onePool("p".repeat(31), { count: 9, runnersPerHost: 9, generation: 10 }),
+    known: { prefix: "s".repeat(19) },
+    problems: [
+      `fleet:pools.${"p".repeat(31)}: found a pool whose runners have names of 65 characters such as ${"s".repeat(19)}-${"p".repeat(31)}-10-9-9-xxxxxx, expected a shorter name of the pool or of the stack, since GitHub takes 64 characters.`,
+    ],
+  },
+
+  "user_data over the limit": {
+    known: { userDataBytes: { pools: { arm64: 32_769 }, tokenService: 40_000 } },
+    problems: [
+      `${pool}.cloudInit: found user_data of 32769 bytes, expected at most 32768, which is Hetzner's limit.`,
+      "fleet:tokenService: found user_data of 40000 bytes, expected at most 32768, which is Hetzner's limit.",
+    ],
+  },
+  "user_data over the limit with a token service in it": {
+    settings: (raw) => {
+      withoutSsh(raw);
+      set("tokenService.placement", "colocated")(raw);
+    },
+    known: { userDataBytes: { pools: { arm64: 32_769 }, tokenService: undefined } },
+    problems: [
+      `${pool}.cloudInit: found user_data of 32769 bytes, expected at most 32768, which is Hetzner's limit: with management none everything is in it, and a token service of its own, with placement dedicated, takes its part to another server.`,
+    ],
+  },
+  "user_data at the limit": {
+    known: { userDataBytes: { pools: { arm64: 32_768 }, tokenService: undefined } },
+  },
 
   // Access to Hetzner
   "no Hetzner token": {
@@ -432,6 +599,117 @@ const cases: Record<string, Case> = {
     problems: [
       `fleet:githubAuth.token: found a token that may not manage the runners of acme, ${NO_ADMIN}`,
     ],
+  },
+
+  "an App that may do what the token service does": {
+    settings: withApp,
+    github: installed({ account: "Acme" }),
+  },
+  "an App whose key cannot be read": {
+    settings: withApp,
+    github: app({ state: "keyUnreadable" }),
+    problems: [
+      "fleet:githubAuth.privateKey: found a key that cannot be read as an RSA key without a passphrase, expected the PEM file that GitHub generates for the App.",
+    ],
+  },
+  "an App that GitHub refuses": {
+    settings: withApp,
+    github: app({ state: "refused" }),
+    problems: [
+      "fleet:githubAuth.appId: found App 5, which GitHub refuses with this private key (401), expected the id of the App that githubAuth.privateKey was generated for, and a clock that is right.",
+    ],
+  },
+  "an App that is not installed": {
+    settings: withApp,
+    github: app({ state: "notInstalled" }),
+    problems: [
+      "fleet:githubAuth.installationId: found 20, which App 5 does not have, expected the id of its installation in acme.",
+    ],
+  },
+  "an App that is installed elsewhere": {
+    settings: withApp,
+    github: installed({ account: "other", suspended: true }),
+    problems: [
+      "fleet:githubAuth.installationId: found 20, which is in other, expected the id of the App's installation in acme.",
+    ],
+  },
+  "an App that is suspended": {
+    settings: withApp,
+    github: installed({ suspended: true }),
+    problems: [
+      "fleet:githubAuth.installationId: found 20, which is suspended, expected an installation that is not.",
+    ],
+  },
+  "an App that has nothing to do with runners": {
+    settings: withApp,
+    github: installed({ runners: undefined }),
+    problems: [
+      'fleet:githubAuth.installationId: found 20, without the organization permission "Self-hosted runners", expected one with "Self-hosted runners: write", which the App has to ask for and an owner of the organization to accept.',
+    ],
+  },
+  "an App that may only see runners": {
+    settings: withApp,
+    github: installed({ runners: "read" }),
+    problems: [
+      'fleet:githubAuth.installationId: found 20, with the organization permission "Self-hosted runners: read", expected one with "Self-hosted runners: write", which the App has to ask for and an owner of the organization to accept.',
+    ],
+  },
+  "an App of which GitHub does not tell": {
+    settings: withApp,
+    github: app({ state: "failed", sentence: "GitHub is away." }),
+    problems: ["GitHub is away."],
+  },
+  "an App that nobody needs without own hosts": {
+    settings: (raw) => {
+      withApp(raw);
+      externalOnly(raw);
+    },
+    hetzner: null,
+    github: app({ state: "refused" }),
+  },
+  "an Enterprise Server that the provider knows nothing of": {
+    settings: set("githubUrl", "https://github.example.com"),
+    github: { obstacle: "serversDiffer", baseUrl: undefined },
+    problems: [
+      "github:baseUrl (or GITHUB_BASE_URL): found nothing, expected https://github.example.com/, since fleet:githubUrl names that server and the GitHub provider does not read it.",
+    ],
+  },
+  "an Enterprise Server that only the provider knows of": {
+    github: { obstacle: "serversDiffer", baseUrl: "https://github.example.com/api/v3/" },
+    problems: [
+      'fleet:githubUrl: found "https://github.com", expected https://github.example.com, where github:baseUrl (or GITHUB_BASE_URL) leads.',
+    ],
+  },
+  "two Enterprise Servers": {
+    settings: set("githubUrl", "https://github.example.com"),
+    github: { obstacle: "serversDiffer", baseUrl: "https://other.example.com/" },
+    problems: [
+      'github:baseUrl (or GITHUB_BASE_URL): found "https://other.example.com/", expected https://github.example.com/, since fleet:githubUrl names that server and the GitHub provider does not read it.',
+    ],
+  },
+
+  "a runner program that GitHub serves no longer": {
+    github: runnerVersion({ registrationEnds: later, jobsEnd: before }),
+    problems: [
+      `${pool}.runner.version: found "${RUNNER_VERSION}", which GitHub does not serve since 2026-10-01, expected a newer release of GitHub's runner program.`,
+    ],
+  },
+  "a runner program that cannot be registered any more": {
+    github: runnerVersion({ registrationEnds: before, jobsEnd: undefined }),
+    problems: [
+      `${pool}.runner.version: found "${RUNNER_VERSION}", which GitHub does not serve since 2026-10-01, expected a newer release of GitHub's runner program.`,
+    ],
+  },
+  "a runner program whose end is announced": {
+    github: runnerVersion({ registrationEnds: undefined, jobsEnd: later }),
+    warnings: [`${pool}.runner.version: GitHub does not serve ${RUNNER_VERSION} after 2026-12-31.`],
+  },
+  "a runner program without an end": {
+    github: runnerVersion({ registrationEnds: undefined, jobsEnd: undefined }),
+  },
+  "an image of the user's own, whatever runs in it": {
+    settings: set("pools.arm64.runner.reference", "example.org/runner:1"),
+    github: runnerVersion({ registrationEnds: before, jobsEnd: before }),
   },
 
   // Organization and repositories
@@ -788,6 +1066,35 @@ describe("checkFleet", () => {
       assert.deepEqual(checkFleet(settingsWith(settings), given, "fleet", known), {
         problems: verdict.problems ?? [],
         warnings: verdict.warnings ?? [],
+      });
+    });
+  }
+
+  const RESTRICTED: Record<string, [change: (raw: Raw) => void, ...problems: string[]]> = {
+    "that targets call": [reusable],
+    "of targets, and of those that build elsewhere": [
+      (raw) => {
+        reusable(raw);
+        set("targets.other", { image: "ghcr.io/acme/other", strategy: "qemu" })(raw);
+      },
+    ],
+    "that lie in the repositories themselves": [
+      set("targets.other", { image: "ghcr.io/acme/other" }),
+      "fleet:runnerGroup.restrictToWorkflows: found true with webppt and other emitted inline, expected false, or emit: reusable for all of strategy hybrid, since a restriction names one ref of each file, and in runs for tags and pull requests a repository's own file has another, so that their jobs would wait in vain.",
+    ],
+    "that there are none of": [
+      set("targets.webppt.strategy", "qemu"),
+      "fleet:runnerGroup.restrictToWorkflows: found true without a target whose workflow the runner group would take jobs of, expected false, or a target of strategy hybrid with emit: reusable.",
+    ],
+  };
+  for (const [what, [change, ...expected]] of Object.entries(RESTRICTED)) {
+    it(`a runner group restricted to workflows ${what}`, () => {
+      const settings = settingsWith(change);
+      Object.assign(settings.runnerGroup, { restrictToWorkflows: true });
+      const github = withCentral();
+      assert.deepEqual(checkFleet(settings, { hetzner: hetznerFacts(), github }, "fleet"), {
+        problems: expected,
+        warnings: [],
       });
     });
   }

@@ -1,7 +1,10 @@
 import assert from "node:assert/strict";
+import { generateKeyPairSync, verify } from "node:crypto";
 import * as pulumi from "@pulumi/pulumi";
 import type { ApiAccess, FleetConfig } from "../../../components/config/load";
 import type { FleetSettings } from "../../../components/config/schema";
+import type { AppFacts } from "../../../components/preflight/app";
+import { RUNNER_VERSION } from "../../../components/pins/pins";
 import { preflight } from "../../../components/preflight/check";
 import { type Findings, readFacts } from "../../../components/preflight/facts";
 import { settingsWith } from "../config/settings";
@@ -21,8 +24,8 @@ function configWith(
   return {
     prefix: "dev",
     settings,
-    githubToken: pulumi.secret(settings.githubAuth.token),
-    sshPrivateKey: pulumi.secret(settings.ssh.privateKey),
+    credential: pulumi.secret(settings.githubAuth),
+    sshPrivateKey: pulumi.secret(settings.ssh.privateKey!),
     orgSecrets: {},
     hcloud: {
       token: hcloudToken,
@@ -59,7 +62,12 @@ function apiType(name: string, change: Record<string, unknown> = {}) {
   };
 }
 
-function apiServer(name: string, status: string, private_net: unknown[]) {
+function apiServer(
+  name: string,
+  status: string,
+  private_net: unknown[],
+  labels: Record<string, string> = {},
+) {
   return {
     id: 1,
     name,
@@ -67,11 +75,16 @@ function apiServer(name: string, status: string, private_net: unknown[]) {
     server_type: { name: "cax21" },
     location: { name: "fsn1" },
     private_net,
+    labels: { "managed-by": "runner-fleet", stack: "dev", ...labels },
   };
 }
 
+const publicKey = settingsWith().ssh.publicKey;
 const types = `${HCLOUD}/server_types?page=1&per_page=50`;
-const servers = `${HCLOUD}/servers?label_selector=managed-by%3Drunner-fleet%2Cstack%3Ddev&page=1&per_page=50`;
+const ours = "label_selector=managed-by%3Drunner-fleet%2Cstack%3Ddev&page=1&per_page=50";
+const servers = `${HCLOUD}/servers?${ours}`;
+const sshKeys = `${HCLOUD}/ssh_keys?${ours}`;
+const firewalls = `${HCLOUD}/firewalls?${ours}`;
 const hetznerAnswers: Record<string, FakeAnswer | readonly FakeAnswer[]> = {
   [types]: page({ server_types: [apiType("cax11"), apiType("cax21")] }),
   [`${HCLOUD}/locations?page=1&per_page=50`]: page({
@@ -80,7 +93,20 @@ const hetznerAnswers: Record<string, FakeAnswer | readonly FakeAnswer[]> = {
   [servers]: page({
     servers: [
       apiServer("dev-arm64-1-1", "running", [{ network: 1, ip: "10.0.1.3" }]),
-      apiServer("dev-arm64-1-2", "off", []),
+      apiServer("dev-arm64-1-2", "off", [], { config: "1f2e3d4c" }),
+    ],
+  }),
+  [sshKeys]: page({ ssh_keys: [{ id: 1, name: "dev", public_key: publicKey }] }),
+  [firewalls]: page({
+    firewalls: [
+      {
+        id: 1,
+        rules: [
+          { direction: "in", protocol: "tcp", port: "22", source_ips: ["203.0.113.0/24"] },
+          { direction: "in", protocol: "icmp", port: null, source_ips: ["0.0.0.0/0"] },
+          { direction: "out", protocol: "tcp", port: "443", source_ips: [] },
+        ],
+      },
     ],
   }),
   [`${HCLOUD}/pricing`]: {
@@ -119,6 +145,7 @@ function githubAnswers(base = GITHUB): Record<string, FakeAnswer | readonly Fake
         permissions: { push: true },
       },
     },
+    [`${base}/orgs/acme/actions/runners/deprecations/${RUNNER_VERSION}`]: { status: 404 },
     [`${base}/orgs/acme/actions/permissions`]: { body: { enabled_repositories: "all" } },
     [`${base}/repos/acme/webppt/actions/permissions`]: { body: { enabled: true } },
     [`${base}/repos/acme/webppt/branches/master`]: {
@@ -185,9 +212,28 @@ describe("readFacts", () => {
       ),
       locations: new Map([["fsn1", { networkZone: "eu-central" }]]),
       servers: new Map([
-        ["arm64-1-1", { serverType: "cax21", location: "fsn1", off: false, attached: true }],
-        ["arm64-1-2", { serverType: "cax21", location: "fsn1", off: true, attached: false }],
+        [
+          "arm64-1-1",
+          {
+            serverType: "cax21",
+            location: "fsn1",
+            off: false,
+            attached: true,
+            configHash: undefined,
+          },
+        ],
+        [
+          "arm64-1-2",
+          {
+            serverType: "cax21",
+            location: "fsn1",
+            off: true,
+            attached: false,
+            configHash: "1f2e3d4c",
+          },
+        ],
       ]),
+      access: { sshPublicKey: publicKey, openPorts: ["22"], allowedCidrs: ["203.0.113.0/24"] },
       currency: "EUR",
       vatRate: "19.00",
       primaryIpv4: new Map([["fsn1", { net: "0.5000", gross: "0.5950" }]]),
@@ -197,10 +243,14 @@ describe("readFacts", () => {
   it("reads what GitHub knows", async () => {
     const { findings } = await read();
     const token = { scopes: ["admin:org", "repo", "workflow"], managesRunners: true };
-    assert.deepEqual(github(findings), {
+    const { readAt, ...facts } = github(findings);
+    assert.ok(Math.abs(readAt.getTime() - Date.now()) < 60_000);
+    assert.deepEqual(facts, {
+      runnerVersions: new Map(),
       organization: { kind: "organization", plan: "team" },
       token,
       serviceToken: token,
+      app: undefined,
       runnerGroupExists: false,
       secretsUpdatedAt: new Map(),
       repositories: new Map([
@@ -229,7 +279,7 @@ describe("readFacts", () => {
     // The runner groups are asked for by both tokens.
     const once = requests.filter((request) => !request.endsWith(runnerGroups));
     assert.equal(new Set(once).size, once.length);
-    assert.equal(requests.length, 12);
+    assert.equal(requests.length, 15);
     for (const [index, request] of requests.entries()) {
       const expected = request.includes(HCLOUD) ? [hcloudToken] : [githubToken, "ghp_service"];
       const sent = headers[index];
@@ -239,7 +289,7 @@ describe("readFacts", () => {
   });
 
   it("asks for one token's rights once where both sides share it", async () => {
-    const settings = settingsWith((raw) => (raw.githubAuth.token = githubToken));
+    const settings = settingsWith((raw) => (raw.githubAuth = { kind: "pat", token: githubToken }));
     const { findings, requests } = await read({}, configWith(settings));
     assert.equal(requests.filter((request) => request.endsWith(runnerGroups)).length, 1);
     assert.equal(github(findings).serviceToken, github(findings).token);
@@ -345,7 +395,9 @@ describe("readFacts", () => {
     }
 
     it("with a line break are none of GitHub's", async () => {
-      const settings = settingsWith((raw) => (raw.githubAuth.token = "ghp_service\n"));
+      const settings = settingsWith(
+        (raw) => (raw.githubAuth = { kind: "pat", token: "ghp_service\n" }),
+      );
       const { findings } = await read({}, configWith(settings));
       assert.deepEqual(github(findings).serviceToken, { obstacle: "tokenMalformed", length: 12 });
       const other = await read({}, configWith(undefined, {}, { token: "ghp provider" }));
@@ -365,6 +417,109 @@ describe("readFacts", () => {
         github: { obstacle: "tokenRefused" },
       });
     });
+  });
+
+  describe("the App that the token service signs in as", () => {
+    const { privateKey, publicKey } = generateKeyPairSync("rsa", {
+      modulusLength: 2048,
+      publicKeyEncoding: { type: "spki", format: "pem" },
+      privateKeyEncoding: { type: "pkcs1", format: "pem" },
+    });
+    const installation = `${GITHUB}/app/installations/20`;
+    const configured = (change: Record<string, unknown> = {}) =>
+      configWith(
+        settingsWith(
+          (raw) =>
+            (raw.githubAuth = { kind: "app", appId: 5, installationId: 20, privateKey, ...change }),
+        ),
+      );
+    const installed = (change: Record<string, unknown> = {}) => ({
+      body: {
+        id: 20,
+        account: { login: "acme" },
+        permissions: { organization_self_hosted_runners: "write", metadata: "read" },
+        suspended_at: null,
+        ...change,
+      },
+    });
+
+    const answers: Record<string, [answer: FakeAnswer, expected: AppFacts]> = {
+      "one that is installed": [
+        installed(),
+        { state: "installed", account: "acme", suspended: false, runners: "write" },
+      ],
+      "one that is suspended": [
+        installed({ suspended_at: "2026-10-01T12:00:00Z" }),
+        { state: "installed", account: "acme", suspended: true, runners: "write" },
+      ],
+      "one of another account, without the right": [
+        installed({ account: { login: "other" }, permissions: {} }),
+        { state: "installed", account: "other", suspended: false, runners: undefined },
+      ],
+      "one that is not installed": [{ status: 404 }, { state: "notInstalled" }],
+      "one that GitHub refuses": [
+        { status: 401, body: { message: "A JSON web token could not be decoded" } },
+        { state: "refused" },
+      ],
+      "one that GitHub cannot tell of": [
+        { status: 500, body: { message: "Server Error" } },
+        {
+          state: "failed",
+          sentence:
+            "GitHub's API at https://api.github.com answered 500 to GET /app/installations/20 (Server Error).",
+        },
+      ],
+    };
+    for (const [what, [answer, expected]] of Object.entries(answers)) {
+      it(what, async () => {
+        const { findings } = await read({ [installation]: answer }, configured());
+        assert.deepEqual(github(findings).app, expected);
+        assert.equal(github(findings).serviceToken, undefined);
+      });
+    }
+
+    it("proves itself by a token signed with its key that lives less than ten minutes", async () => {
+      const { requests, headers } = await read({ [installation]: installed() }, configured());
+      const [head = "", claims = "", signature = ""] = headers[
+        requests.indexOf(`GET ${installation}`)
+      ]!.get("authorization")!
+        .replace(/^Bearer /, "")
+        .split(".");
+      const signed = Buffer.from(`${head}.${claims}`);
+      assert.ok(verify("sha256", signed, publicKey, Buffer.from(signature, "base64url")));
+      const read64 = (part: string) =>
+        JSON.parse(Buffer.from(part, "base64url").toString()) as Record<string, unknown>;
+      assert.deepEqual(read64(head), { alg: "RS256", typ: "JWT" });
+      const { iat, exp, iss } = read64(claims) as Record<string, number>;
+      const now = Date.now() / 1000;
+      assert.equal(iss, 5);
+      assert.ok(iat! <= now - 55 && exp! > now + 300 && exp! - iat! <= 600);
+    });
+
+    for (const [what, key] of Object.entries({
+      "cannot be read": "-----BEGIN RSA PRIVATE KEY-----\nAAAA\n-----END RSA PRIVATE KEY-----\n",
+      "has a passphrase": generateKeyPairSync("rsa", {
+        modulusLength: 2048,
+        publicKeyEncoding: { type: "spki", format: "pem" },
+        privateKeyEncoding: {
+          type: "pkcs8",
+          format: "pem",
+          cipher: "aes-256-cbc",
+          passphrase: "hush",
+        },
+      }).privateKey,
+      "is none of RSA": generateKeyPairSync("ec", {
+        namedCurve: "prime256v1",
+        publicKeyEncoding: { type: "spki", format: "pem" },
+        privateKeyEncoding: { type: "pkcs8", format: "pem" },
+      }).privateKey,
+    })) {
+      it(`asks nothing with a key that ${what}`, async () => {
+        const { findings, requests } = await read({}, configured({ privateKey: key }));
+        assert.deepEqual(github(findings).app, { state: "keyUnreadable" });
+        assert.ok(requests.every((request) => !request.includes("/app/")));
+      });
+    }
   });
 
   describe("runner groups", () => {
@@ -397,6 +552,40 @@ describe("readFacts", () => {
           "GitHub's API at https://api.github.com answered GET /orgs/acme/actions/runner-groups?per_page=100&page=1 with something else than documented, at its root.",
       });
     });
+  });
+
+  it("reads until when GitHub serves the runner program, once for each version", async () => {
+    const settings = settingsWith((raw) => {
+      const of = (runner: unknown) => ({ ...raw.pools.arm64, runner });
+      raw.pools = {
+        one: of({ version: "2.331.0" }),
+        other: of({ version: "2.331.0" }),
+        ending: of({ version: "2.330.0" }),
+        own: of({ reference: "example.org/runner:1" }),
+      };
+      raw.routing = { pool: "one" };
+    });
+    const of = (version: string) => `${GITHUB}/orgs/acme/actions/runners/deprecations/${version}`;
+    const { findings, requests } = await read(
+      {
+        [of("2.331.0")]: {
+          body: {
+            runner_version: "2.331.0",
+            registration_deprecates_at: null,
+            runtime_deprecates_at: "2026-11-01T00:00:00Z",
+          },
+        },
+        [of("2.330.0")]: { status: 404 },
+      },
+      configWith(settings),
+    );
+    assert.deepEqual(
+      github(findings).runnerVersions,
+      new Map([
+        ["2.331.0", { registrationEnds: undefined, jobsEnd: new Date("2026-11-01T00:00:00Z") }],
+      ]),
+    );
+    assert.equal(requests.filter((request) => request.includes("deprecations")).length, 2);
   });
 
   describe("secrets", () => {
@@ -526,6 +715,8 @@ describe("readFacts", () => {
 
   describe("addresses", () => {
     const enterprise = "http://127.0.0.1:8080";
+    const residency = "https://acme.ghe.com";
+    const server = "https://github.example.com";
     const bases: Record<string, string> = {
       "": GITHUB,
       "https://api.github.com": GITHUB,
@@ -541,9 +732,47 @@ describe("readFacts", () => {
     };
     for (const [endpoint, base] of Object.entries(bases)) {
       it(`github:baseUrl ${JSON.stringify(endpoint)} is asked at ${base}`, async () => {
-        const config = configWith(undefined, {}, { endpoint });
+        const githubUrl = base.includes("acme.ghe.com") ? residency : undefined;
+        const settings = settingsWith((raw) => Object.assign(raw, githubUrl && { githubUrl }));
+        const config = configWith(settings, {}, { endpoint });
         const { findings } = await read(githubAnswers(base), config);
         assert.equal(github(findings).organization.kind, "organization");
+      });
+    }
+
+    for (const baseUrl of [server, `${server}/`, `${server}/api/v3/`]) {
+      it(`an Enterprise Server is asked where githubUrl and ${baseUrl} lead`, async () => {
+        const settings = settingsWith((raw) => (raw.githubUrl = server));
+        const config = configWith(settings, {}, { endpoint: baseUrl });
+        const { findings } = await read(githubAnswers(`${server}/api/v3`), config);
+        assert.equal(github(findings).organization.kind, "organization");
+      });
+    }
+
+    it("what leads to this machine stands in for any server", async () => {
+      const settings = settingsWith((raw) => (raw.githubUrl = server));
+      const config = configWith(settings, {}, { endpoint: enterprise });
+      const { findings } = await read(githubAnswers(`${enterprise}/api/v3`), config);
+      assert.equal(github(findings).organization.kind, "organization");
+    });
+
+    for (const [githubUrl, endpoint] of [
+      [server, undefined],
+      [server, ""],
+      [server, "https://api.github.com/"],
+      [server, "https://other.example.com/"],
+      ["https://github.com", server],
+      ["https://github.com", "http://127.0.0.1.example.com/"],
+      [residency, undefined],
+    ] as const) {
+      it(`nothing is asked of ${endpoint ?? "github.com"} while githubUrl is ${githubUrl}`, async () => {
+        const settings = settingsWith((raw) => (raw.githubUrl = githubUrl));
+        const { findings, requests } = await read({}, configWith(settings, {}, { endpoint }));
+        assert.deepEqual(findings.github, {
+          obstacle: "serversDiffer",
+          baseUrl: endpoint || undefined,
+        });
+        assert.ok(requests.every((request) => request.includes(HCLOUD)));
       });
     }
 
@@ -942,7 +1171,10 @@ describe("readFacts, of where workflows are delivered", () => {
 describe("preflight", () => {
   it("gives the facts when nothing is wrong", async () => {
     const { fetch } = fakeFetch({ ...hetznerAnswers, ...githubAnswers() });
-    const facts = await preflight(configWith(), { fetch, userDataBytes: { arm64: 100 } });
+    const facts = await preflight(configWith(), {
+      fetch,
+      userDataBytes: { pools: { arm64: 100 }, tokenService: 100 },
+    });
     assert.equal(facts.hetzner?.currency, "EUR");
     assert.equal(facts.github.organization.kind, "organization");
   });
@@ -953,7 +1185,7 @@ describe("preflight", () => {
     const config = configWith(settings, { token: undefined }, { token: undefined });
     const namespace = pulumi.getProject();
     await assert.rejects(
-      preflight(config, { fetch, userDataBytes: { arm64: 40_000 } }),
+      preflight(config, { fetch, userDataBytes: { pools: { arm64: 40_000 }, tokenService: 100 } }),
       (error) => {
         assert.ok(pulumi.RunError.isInstance(error));
         assert.equal(

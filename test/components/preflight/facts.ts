@@ -42,6 +42,7 @@ export function hetznerFacts(
       ["ash", { networkZone: "us-east" }],
     ]),
     servers: new Map(),
+    access: { sshPublicKey: undefined, openPorts: [], allowedCidrs: [] },
     currency: "EUR",
     vatRate: "19.00",
     primaryIpv4: new Map([["fsn1", { net: "0.5000000000", gross: "0.5950000000000000" }]]),
@@ -77,9 +78,12 @@ export function target(change: Partial<TargetFacts> = {}): TargetFacts {
 
 export function githubFacts(change: Partial<GitHubFacts> = {}): GitHubFacts {
   return {
+    readAt: READ_AT,
+    runnerVersions: new Map(),
     organization: { kind: "organization", plan: "team" },
     token: { scopes: ["admin:org", "repo", "workflow"], managesRunners: true },
     serviceToken: { scopes: ["admin:org"], managesRunners: true },
+    app: undefined,
     runnerGroupExists: false,
     secretsUpdatedAt: new Map(),
     repositories: new Map([["webppt", repository("webppt")]]),

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { generateKeyPairSync } from "node:crypto";
 import * as pulumi from "@pulumi/pulumi";
 import type { FleetConfig } from "../../../components/config/load";
 import { checkFleet, preflight } from "../../../components/preflight/check";
@@ -9,7 +10,7 @@ import { Traffic } from "../../../local-cloud/core/traffic";
 import { createGitHub, type GitHub } from "../../../local-cloud/github";
 import { createHetzner, type Hetzner } from "../../../local-cloud/hetzner";
 import { FakeHosts } from "../../local-cloud/hetzner/fakeHosts";
-import { type rawSettings, settingsWith } from "../config/settings";
+import { keyPair, type rawSettings, settingsWith } from "../config/settings";
 
 const HETZNER = "http://127.0.0.1:9001";
 const GITHUB = "http://127.0.0.1:9002";
@@ -39,8 +40,8 @@ describe("readFacts against the local cloud", () => {
     return {
       prefix: "dev",
       settings,
-      githubToken: pulumi.secret(service),
-      sshPrivateKey: pulumi.secret(settings.ssh.privateKey),
+      credential: pulumi.secret(settings.githubAuth),
+      sshPrivateKey: pulumi.secret(settings.ssh.privateKey!),
       orgSecrets: {},
       hcloud: {
         token: hetzner.token,
@@ -82,7 +83,7 @@ describe("readFacts against the local cloud", () => {
     const { currency, net, items } = monthlyCost(plannedServers(config.settings), facts.hetzner);
     assert.deepEqual([currency, net, items.length], ["EUR", "28.47", 2]);
     assert.ok(traffic.requests.every(({ method }) => method === "GET"));
-    assert.equal(traffic.requests.length, 11);
+    assert.equal(traffic.requests.length, 14);
   });
 
   const tokenCases: Record<string, [token: keyof GitHub["tokens"], ...problems: string[]]> = {
@@ -121,6 +122,89 @@ describe("readFacts against the local cloud", () => {
     );
     assert.equal(problems.length, 1);
     assert.match(problems[0] ?? "", /^fleet:githubAuth\.token: .* admin:org \(for registering/);
+  });
+
+  describe("judges the App that the token service signs in as", () => {
+    const withApp =
+      (credential: Record<string, unknown> = {}): NonNullable<Change> =>
+      (raw) => {
+        const { id: appId, installationId, privateKey } = github.app;
+        raw.githubAuth = { kind: "app", appId, installationId, privateKey, ...credential };
+      };
+
+    it("one that is installed in the organization", async () => {
+      assert.deepEqual(await verdict(withApp()), { problems: [], warnings: [] });
+    });
+
+    it("another key", async () => {
+      const { privateKey } = generateKeyPairSync("rsa", {
+        modulusLength: 2048,
+        publicKeyEncoding: { type: "spki", format: "pem" },
+        privateKeyEncoding: { type: "pkcs8", format: "pem" },
+      });
+      const { problems } = await verdict(withApp({ privateKey }));
+      assert.deepEqual(problems, [
+        `fleet:githubAuth.appId: found App ${github.app.id}, which GitHub refuses with this private key (401), expected the id of the App that githubAuth.privateKey was generated for, and a clock that is right.`,
+      ]);
+    });
+
+    it("another App", async () => {
+      const { problems } = await verdict(withApp({ appId: github.app.id + 1 }));
+      assert.match(problems.join("\n"), /^fleet:githubAuth\.appId: .*\(401\).*\.$/);
+    });
+
+    it("another installation", async () => {
+      const { problems } = await verdict(withApp({ installationId: 7 }));
+      assert.deepEqual(problems, [
+        `fleet:githubAuth.installationId: found 7, which App ${github.app.id} does not have, expected the id of its installation in acme.`,
+      ]);
+    });
+  });
+
+  it("refuses a runner program that GitHub does not serve any more", async () => {
+    github.setRunnerDeprecation("2.331.0", { runtimeDeprecatesAt: new Date(0) });
+    const { problems } = await verdict((raw) =>
+      Object.assign(raw.pools.arm64 ?? {}, { runner: { version: "2.331.0" } }),
+    );
+    assert.deepEqual(problems, [
+      'fleet:pools.arm64.runner.version: found "2.331.0", which GitHub does not serve since 1970-01-01, expected a newer release of GitHub\'s runner program.',
+    ]);
+  });
+
+  it("reads what the servers of the stack let in", async () => {
+    const post = async (path: string, body: unknown) => {
+      const { status } = await hetzner.fetch(
+        new Request(`${HETZNER}/v1${path}`, {
+          method: "POST",
+          headers: {
+            authorization: `Bearer ${hetzner.token}`,
+            "content-type": "application/json",
+          },
+          body: JSON.stringify(body),
+        }),
+      );
+      assert.equal(status, 201, path);
+    };
+    const { settings } = configWith(undefined);
+    const labels = { "managed-by": "runner-fleet", stack: "dev" };
+    await post("/ssh_keys", { name: "dev", public_key: settings.ssh.publicKey, labels });
+    await post("/ssh_keys", { name: "mine", public_key: keyPair().publicKey });
+    const rule = { direction: "in", source_ips: ["203.0.113.4/32"] };
+    await post("/firewalls", {
+      name: "dev",
+      labels,
+      rules: [
+        { ...rule, protocol: "tcp", port: "2222" },
+        { ...rule, protocol: "icmp" },
+      ],
+    });
+    const { hetzner: facts } = await readFacts(configWith(undefined), { fetch: simulated });
+    assert.ok(facts !== undefined && !("obstacle" in facts));
+    assert.deepEqual(facts.access, {
+      sshPublicKey: settings.ssh.publicKey.trim(),
+      openPorts: ["2222"],
+      allowedCidrs: ["203.0.113.4/32"],
+    });
   });
 
   it("refuses a Hetzner token that the API does not know", async () => {

@@ -71,10 +71,16 @@ describe("readStackFile", () => {
         }),
       ),
     );
-    assert.equal(settings.githubAuth.token, SECRET);
+    assert.deepEqual(settings.githubAuth, { kind: "pat", token: SECRET });
     assert.equal(settings.secrets.PASSWORD?.value, SECRET);
-    assert.ok(settings.ssh.privateKey.includes(SECRET));
+    assert.ok(settings.ssh.privateKey?.includes(SECRET));
     assert.deepEqual(settings.pools.arm64?.labels, ["docker", "big"]);
+  });
+
+  it("has a stand-in for the key of an App", () => {
+    const app = { kind: "app", appId: 5, installationId: 20, privateKey: ENCRYPTED };
+    const { githubAuth } = settingsOf(read(namespaced({ githubAuth: app })));
+    assert.ok(githubAuth.kind === "app" && githubAuth.privateKey.includes(SECRET));
   });
 
   it("says of every problem which key it is", () => {

@@ -1,7 +1,13 @@
 import assert from "node:assert/strict";
 import * as pulumi from "@pulumi/pulumi";
+import { baseModel } from "../../../components/host/base";
+import { hostScript } from "../../../components/host/cloudInit";
 import { RunnerHost, type TokenSource } from "../../../components/runnerHost/runnerHost";
-import { runnerHostScript } from "../../../components/runnerHost/stack";
+import {
+  runnerHostCommands,
+  runnerHostFiles,
+  type RunnerStackModel,
+} from "../../../components/runnerHost/stack";
 import { only } from "../../helpers/mocks";
 import {
   deployWithHooks,
@@ -11,11 +17,12 @@ import {
   summarize,
   TOKEN,
 } from "../host/recorded";
-import { COLOCATED, DEDICATED } from "./models";
+import { COLOCATED, DEDICATED, PASSWORD, SERVICE } from "./models";
 
 const STACK = "command:remote:Command";
+const RETIRE = "command:local:Command";
 
-function deployHost(model: typeof DEDICATED, tokenService: TokenSource) {
+function deployHost(model: RunnerStackModel, tokenService: TokenSource) {
   return deployWithHooks(
     () =>
       new RunnerHost("arm64-1-1", {
@@ -27,18 +34,40 @@ function deployHost(model: typeof DEDICATED, tokenService: TokenSource) {
         placementGroupId: 44,
         packages: ["htop"],
         runcmd: ["touch /srv/ready"],
+        rebootWindow: "03:00-05:00",
         runnerGroup: { id: pulumi.output("7"), name: pulumi.output("arm64") },
         tokenService,
       }),
   );
 }
 
+const dedicated: TokenSource = {
+  placement: "dedicated",
+  implementation: "builtin",
+  url: pulumi.output("http://10.0.1.254:3000"),
+  address: "10.0.1.254",
+  password: PASSWORD,
+};
+
+/** What goes to the host, with the firewall's exceptions as given. */
+function script(
+  model: RunnerStackModel,
+  firewall: { containersMayReach?: { address: string; port: number }[]; rootPorts?: number[] },
+): string {
+  const base = baseModel(ENVIRONMENT, {
+    firewall: { privatePorts: [], containersMayReach: [], rootPorts: [], ...firewall },
+    rebootWindow: "03:00-05:00",
+    registryMirrors: {},
+    drainSeconds: 3600,
+    packages: ["htop"],
+    runcmd: ["touch /srv/ready"],
+  });
+  return hostScript(base, { files: runnerHostFiles(model), commands: runnerHostCommands(model) });
+}
+
 describe("RunnerHost", () => {
   it("is one host with the runners' stack, drained before it is rescaled or goes", async () => {
-    const { resources, beforeUpdate } = await deployHost(DEDICATED, {
-      placement: "dedicated",
-      url: pulumi.output("http://10.0.1.2:3000"),
-    });
+    const { resources, beforeUpdate } = await deployHost(DEDICATED, dedicated);
     assert.deepEqual(
       Object.entries(summarize(resources)).map(([key, { parent }]) => [key, parent]),
       [
@@ -48,6 +77,7 @@ describe("RunnerHost", () => {
         ["random:index/randomPassword:RandomPassword arm64-1-1-host-key", "arm64-1-1"],
         ["hcloud:index/server:Server arm64-1-1", "arm64-1-1"],
         ["hcloud:index/serverNetwork:ServerNetwork arm64-1-1-network", "arm64-1-1"],
+        [`${RETIRE} arm64-1-1-retire`, "arm64-1-1"],
         [`${STACK} arm64-1-1-stack`, "arm64-1-1"],
       ],
     );
@@ -64,22 +94,31 @@ describe("RunnerHost", () => {
     );
     assert.match(String(server.userData), /^ {2}- "htop"$/m);
     assert.match(String(server.userData), /^ {2}- "touch \/srv\/ready"$/m);
-    const stack = only(resources, STACK);
-    assert.equal(stack.inputs.stdin, runnerHostScript(DEDICATED));
-    assert.equal(stack.inputs.delete, "/opt/runner-fleet/bin/drain 3600");
+    assert.equal(only(resources, STACK).inputs.stdin, script(DEDICATED, {}));
+    const { environment } = only(resources, RETIRE).inputs as {
+      environment: Record<string, string>;
+    };
+    assert.equal(environment.DRAIN_COMMAND, "/opt/runner-fleet/bin/drain 3600");
+    assert.ok(JSON.stringify(environment).includes("dev-arm64-1-1-2"));
     assert.deepEqual(beforeUpdate, { "arm64-1-1": ["arm64-1-1-drain-before-rescale"] });
-    assert.deepEqual(secretPlaces(resources, SSH_KEY), ["arm64-1-1-stack connection.privateKey"]);
+    assert.deepEqual(secretPlaces(resources, SSH_KEY), [
+      "arm64-1-1-retire environment.SSH_PRIVATE_KEY",
+      "arm64-1-1-stack connection.privateKey",
+    ]);
+    assert.deepEqual(secretPlaces(resources, PASSWORD), ["arm64-1-1-stack stdin"]);
+  });
+
+  it("lets containers of the origin's image alone reach the token service", async () => {
+    const model: RunnerStackModel = { ...DEDICATED, runnerImage: "knatnetwork" };
+    const { resources } = await deployHost(model, dedicated);
+    const containersMayReach = [{ address: "10.0.1.254", port: 3000 }];
+    assert.equal(only(resources, STACK).inputs.stdin, script(model, { containersMayReach }));
+    assert.notEqual(script(model, { containersMayReach }), script(model, {}));
   });
 
   it("keeps a colocated credential secret, even when it is given in plain", async () => {
-    assert.equal(COLOCATED.tokenService.placement, "colocated");
-    const { resources } = await deployHost(COLOCATED, {
-      placement: "colocated",
-      image: "knatnetwork/github-runner-kms:latest",
-      organization: "acme",
-      token: TOKEN,
-    });
-    assert.equal(only(resources, STACK).inputs.stdin, runnerHostScript(COLOCATED));
+    const { resources } = await deployHost(COLOCATED, { placement: "colocated", service: SERVICE });
+    assert.equal(only(resources, STACK).inputs.stdin, script(COLOCATED, { rootPorts: [3000] }));
     assert.deepEqual(secretPlaces(resources, TOKEN), ["arm64-1-1-stack stdin"]);
   });
 });

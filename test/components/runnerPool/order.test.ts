@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import * as pulumi from "@pulumi/pulumi";
 import { FleetNetwork } from "../../../components/fleetNetwork/fleetNetwork";
 import { GithubOrg } from "../../../components/githubOrg/githubOrg";
 import { Routing } from "../../../components/githubOrg/routing";
@@ -6,9 +7,17 @@ import { RunnerPool } from "../../../components/runnerPool/runnerPool";
 import { TokenService } from "../../../components/tokenService/tokenService";
 import type { RecordedResource } from "../../helpers/mocks";
 import { settingsWith } from "../config/settings";
-import { dependencies, deployWithHooks, secretPlaces, SSH_KEY, TOKEN } from "../host/recorded";
+import {
+  dependencies,
+  deployWithHooks,
+  HCLOUD_TOKEN,
+  secretPlaces,
+  SSH_KEY,
+  TOKEN,
+} from "../host/recorded";
 
 const API_TOKEN = "canary-token-of-the-provider";
+const PASSWORD = "canary-password-of-the-token-service";
 const VALUE = "canary-value-of-a-secret";
 const HOSTS = ["arm64-1-1", "arm64-1-2"];
 
@@ -23,6 +32,9 @@ async function deployFleet(placement: "dedicated" | "colocated"): Promise<Record
       sshPrivateKey: SSH_KEY,
       sshPort: 22,
       allowedCidrs: settings.ssh.allowedCidrs,
+      management: "ssh",
+      github: { api: "https://api.github.com", token: API_TOKEN },
+      hetzner: { token: HCLOUD_TOKEN },
       labels: {},
       servers: new Map(),
     });
@@ -32,26 +44,51 @@ async function deployFleet(placement: "dedicated" | "colocated"): Promise<Record
       secrets: { PASSWORD: { value: VALUE, repositoryIds: [30], rewritten: false } },
       api: { baseUrl: "https://api.github.com", token: API_TOKEN },
     });
-    const kms = { image: "kms:1", organization: "acme", token: TOKEN };
+    const common = {
+      organization: "acme",
+      githubUrl: "https://github.com",
+      rebootWindow: "never",
+      registryMirrors: {},
+    };
+    const service = {
+      ...common,
+      implementation: "builtin" as const,
+      image: "node:24",
+      credential: { kind: "pat" as const, token: TOKEN },
+      password: PASSWORD,
+      runnerNamePrefix: "dev-",
+      registrationTokens: false,
+      sources: ["10.0.1.0/24"],
+    };
     const pool = new RunnerPool("arm64", {
       environment,
       prefix: "dev",
       pool: "arm64",
       settings: settings.pools.arm64!,
-      organization: "acme",
+      ...common,
+      repositories: ["a"],
       runnerGroup: runnerGroup!,
       tokenService:
         placement === "colocated"
-          ? { placement, ...kms }
+          ? {
+              placement,
+              service: pulumi
+                .output(runnerGroup!.id)
+                .apply((id) => ({ ...service, runnerGroupId: id })),
+            }
           : {
               placement,
+              implementation: "builtin",
+              address: "10.0.1.2",
+              password: PASSWORD,
               url: new TokenService("token-service", {
                 environment,
                 serverName: "dev-token-service",
                 serverType: "cax11",
                 location: "fsn1",
                 privateIp: "10.0.1.2",
-                ...kms,
+                ...service,
+                runnerGroupId: runnerGroup!.id,
               }).url,
             },
     });
@@ -74,7 +111,17 @@ describe("the order of a fleet", () => {
 
       it("routes jobs after every host is up, and not beyond the first that goes", () => {
         const needed = dependencies(resources, "routing");
-        for (const host of HOSTS) assert.ok(needed.has(`${host}-stack`), host);
+        for (const host of HOSTS) {
+          for (const part of ["stack", "retire"]) {
+            assert.ok(needed.has(`${host}-${part}`), `${host}-${part}`);
+          }
+        }
+        assert.ok(needed.has("arm64-queue"));
+      });
+
+      it("waits for what is queued before the first host is drained", () => {
+        const needed = dependencies(resources, "arm64-queue");
+        for (const host of HOSTS) assert.ok(needed.has(`${host}-retire`), host);
       });
 
       it("keeps what hosts need for as long as they are there", () => {
@@ -112,19 +159,35 @@ describe("the order of a fleet", () => {
       });
 
       it("shows no secret in anything that is registered", () => {
-        const stacks = placement === "dedicated" ? [...HOSTS, "token-service"] : HOSTS;
+        const own = placement === "dedicated" ? ["token-service"] : [];
         assert.deepEqual(
           secretPlaces(resources, SSH_KEY),
-          stacks.map((host) => `${host}-stack connection.privateKey`),
+          [
+            ...HOSTS.map((host) => `${host}-retire environment.SSH_PRIVATE_KEY`),
+            ...[...HOSTS, ...own].map((host) => `${host}-stack connection.privateKey`),
+          ].sort(),
         );
-        const holders = placement === "dedicated" ? ["token-service"] : HOSTS;
+        const holders = placement === "dedicated" ? own : HOSTS;
         assert.deepEqual(
           secretPlaces(resources, TOKEN),
           holders.map((host) => `${host}-stack stdin`),
         );
-        assert.deepEqual(secretPlaces(resources, API_TOKEN), [
-          "organization-runners-cleanup environment.GITHUB_TOKEN",
-        ]);
+        assert.deepEqual(
+          secretPlaces(resources, PASSWORD),
+          [...HOSTS, ...own].map((host) => `${host}-stack stdin`),
+        );
+        assert.deepEqual(
+          secretPlaces(resources, API_TOKEN),
+          [
+            ...HOSTS.map((host) => `${host}-retire`),
+            "arm64-queue",
+            "organization-runners-cleanup",
+          ].map((name) => `${name} environment.GITHUB_TOKEN`),
+        );
+        assert.deepEqual(
+          secretPlaces(resources, HCLOUD_TOKEN),
+          HOSTS.map((host) => `${host}-retire environment.HCLOUD_TOKEN`),
+        );
         assert.deepEqual(secretPlaces(resources, VALUE), [
           "organization-secret-PASSWORD plaintextValue",
         ]);

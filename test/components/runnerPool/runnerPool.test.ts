@@ -1,13 +1,21 @@
 import assert from "node:assert/strict";
 import type { PoolSettings } from "../../../components/config/schema";
-import { runnerHostScript } from "../../../components/runnerHost/stack";
+import { runnerHostCommands, runnerHostFiles } from "../../../components/runnerHost/stack";
 import { RunnerPool } from "../../../components/runnerPool/runnerPool";
 import { only, valueOf } from "../../helpers/mocks";
 import { settingsWith } from "../config/settings";
-import { deployWithHooks, ENVIRONMENT, summarize } from "../host/recorded";
+import { deployWithHooks, ENVIRONMENT, GITHUB_TOKEN, summarize } from "../host/recorded";
 
 const GROUP = "hcloud:index/placementGroup:PlacementGroup";
 const SERVER = "hcloud:index/server:Server";
+
+const TOKEN_SERVICE = {
+  placement: "dedicated",
+  implementation: "builtin",
+  url: "http://10.0.1.2:3000",
+  address: "10.0.1.2",
+  password: "password",
+} as const;
 
 function settings(change: Record<string, unknown> = {}): PoolSettings {
   return settingsWith((raw) => Object.assign(raw.pools.arm64!, change)).pools.arm64!;
@@ -22,8 +30,12 @@ async function deployPool(change: Record<string, unknown>) {
       pool: "arm64",
       settings: settings(change),
       organization: "acme",
+      githubUrl: "https://github.com",
+      rebootWindow: "never",
+      registryMirrors: {},
+      repositories: ["webppt", "hello"],
       runnerGroup: { id: "7", name: "arm64" },
-      tokenService: { placement: "dedicated", url: "http://10.0.1.2:3000" },
+      tokenService: TOKEN_SERVICE,
     });
   });
   const hosts = resources.filter(({ type }) => type === "runner-fleet:index:RunnerHost");
@@ -51,12 +63,14 @@ describe("RunnerPool", () => {
       `${SERVER} ${host}`,
       `hcloud:index/serverNetwork:ServerNetwork ${host}-network`,
       `command:remote:Command ${host}-stack`,
+      `command:local:Command ${host}-retire`,
     ];
     assert.deepEqual(
       Object.keys(summary).sort(),
       [
         "runner-fleet:index:RunnerPool arm64",
         `${GROUP} arm64-1-spread-1`,
+        "command:local:Command arm64-queue",
         ...ofHost("arm64-1-1"),
         ...ofHost("arm64-1-2"),
       ].sort(),
@@ -93,7 +107,7 @@ describe("RunnerPool", () => {
       location: "nbg1",
       runnersPerHost: 3,
       labels: ["docker", "big"],
-      runnerImage: "example.org/runner:1",
+      runner: { image: "knatnetwork", reference: "example.org/runner:1" },
       dockerSocket: true,
       drainTimeoutSeconds: 90,
       cloudInit: { packages: ["htop"], runcmd: ["touch /srv/ready"] },
@@ -104,24 +118,54 @@ describe("RunnerPool", () => {
       ["dev-arm64-3-1", "cax31", "nbg1"],
     );
     assert.match(String(inputs.userData), /"htop"[\s\S]*"touch \/srv\/ready"/);
-    const stack = only(resources, "command:remote:Command").inputs;
-    assert.equal(
-      stack.stdin,
-      runnerHostScript({
-        organization: "acme",
-        hostName: "dev-arm64-3-1",
-        serverType: "cax31",
-        runners: 3,
-        labels: ["docker", "big"],
-        runnerGroup: { id: "7", name: "arm64" },
-        image: "example.org/runner:1",
-        dockerSocket: true,
-        buildCachePercent: 60,
-        drainTimeoutSeconds: 90,
-        tokenService: { placement: "dedicated", url: "http://10.0.1.2:3000" },
-      }),
-    );
-    assert.equal(stack.delete, "/opt/runner-fleet/bin/drain 90");
+    const model = {
+      organization: "acme",
+      githubUrl: "https://github.com",
+      hostName: "dev-arm64-3-1",
+      serverType: "cax31",
+      runners: 3,
+      labels: ["docker", "big"],
+      runnerGroup: { id: "7", name: "arm64" },
+      image: "example.org/runner:1",
+      runnerImage: "knatnetwork",
+      dockerSocket: true,
+      buildCachePercent: 60,
+      registryMirrors: {},
+      drainTimeoutSeconds: 90,
+      tokenService: TOKEN_SERVICE,
+    } as const;
+    const script = String(only(resources, "command:remote:Command").inputs.stdin);
+    for (const { path, content } of runnerHostFiles(model)) {
+      assert.ok(script.includes(path) && script.includes(content), path);
+    }
+    for (const command of runnerHostCommands(model)) {
+      assert.ok(script.split("\n").includes(command), command);
+    }
+  });
+
+  it("lets its queue run dry before its hosts go", async () => {
+    const { resources } = await deployPool({
+      count: 1,
+      labels: ["docker", "big"],
+      drainTimeoutSeconds: 90,
+    });
+    const { inputs } = only(resources, "command:local:Command", "arm64-queue");
+    assert.deepEqual(inputs, {
+      create: "true",
+      delete: "node components/runnerPool/settleQueue.mjs",
+      environment: {
+        GITHUB_API: "https://api.github.com",
+        GITHUB_TOKEN,
+        GITHUB_ORGANIZATION: "acme",
+        RUNNER_LABELS: '["self-hosted","docker","big"]',
+        REPOSITORIES: '["webppt","hello"]',
+        TIMEOUT_SECONDS: "90",
+      },
+      logging: "stderr",
+      addPreviousOutputInEnv: false,
+    });
+    const shown = JSON.stringify(resources.map(({ inputs: shownInputs }) => shownInputs));
+    assert.ok(shown.includes(GITHUB_TOKEN), "the mocks see through secrets");
   });
 
   for (const [count, sizes] of [

@@ -3,7 +3,7 @@ import { createServer, type RequestListener } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { ACTIONS } from "../../../components/imageWorkflow/pins";
+import { ACTIONS } from "../../../components/pins/pins";
 import type { ActionDefinition } from "../../../local-cloud/actions/action";
 import { runJob } from "../../../local-cloud/actions/job";
 import type {

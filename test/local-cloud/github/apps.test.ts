@@ -61,6 +61,30 @@ describe("github: the App", () => {
     await bench.refuses(401, "Requires authentication", "GET", "/app", undefined, { token: "" });
   });
 
+  it("registers runners just in time with the permission for that alone", async () => {
+    const path = "/orgs/acme/actions/runners/generate-jitconfig";
+    const body = {
+      name: "jit",
+      runner_group_id: 1,
+      labels: ["self-hosted", "Linux", "ARM64", "x"],
+    };
+    const token = await tokenFor({ permissions: { organization_self_hosted_runners: "write" } });
+    const made = await bench.expect<{
+      runner: { id: number; labels: { name: string; type: string }[] };
+    }>(201, "POST", path, body, { token });
+    assert.deepEqual(
+      made.runner.labels.map(({ name, type }) => `${name} ${type}`),
+      ["self-hosted read-only", "Linux read-only", "ARM64 read-only", "x custom"],
+    );
+    const runner = `/orgs/acme/actions/runners/${made.runner.id}`;
+    await bench.expect(200, "DELETE", `${runner}/labels`, undefined, { token });
+    await bench.expect(204, "DELETE", runner, undefined, { token });
+    const other = await tokenFor({ permissions: { organization_secrets: "write" } });
+    await bench.refuses(403, "Resource not accessible by integration", "POST", path, body, {
+      token: other,
+    });
+  });
+
   it("finds its installation", async () => {
     const options = { token: jwt() };
     for (const path of ["/orgs/acme/installation", "/repos/acme/webppt/installation"])

@@ -214,6 +214,89 @@ describe("github: jobs", () => {
       await end(lagging);
     });
 
+    it("go to another runner when theirs is gone before it took them up, or fail if told to", async () => {
+      for (const unacquired of ["requeue", "fail"] as const) {
+        const own = await start({ times: { pollMs: 60 }, faults: { unacquired } });
+        const first = await online(own, { name: "first" });
+        const { id } = own.github.jobs.enqueue({
+          repository: "acme/webppt",
+          name: "j",
+          runsOn: "docker",
+        });
+        assert.equal(Number((await first.poll())?.job_id), id);
+        own.clock.advance(silence);
+        if (unacquired === "fail") {
+          const job = await own.github.jobs.wait(id, 3000);
+          assert.equal(job.conclusion, "failure");
+          assert.match(job.log, /was not acquired by Runner of type self-hosted/);
+        } else {
+          await until(() => own.github.jobs.get(id).status === "queued");
+          const second = await online(own, { name: "second" });
+          const message = await second.poll();
+          assert.equal(Number(message?.job_id), id);
+          // The first one wakes up with the message in hand.
+          const late = await own.call(
+            "POST",
+            `/_runner/jobs/${id}/heartbeat`,
+            {},
+            {
+              token: "",
+              headers: { authorization: `Bearer ${first.credential}` },
+            },
+          );
+          assert.equal(late.status, 403);
+          await second.report(id, "complete", { result: "succeeded", exit_code: 0 });
+          assert.equal(own.github.jobs.get(id).conclusion, "success");
+        }
+        await end(own);
+      }
+    });
+
+    it("keep their runner from being deleted, though perhaps not while busy lags", async () => {
+      for (const deleteDuringLag of [false, true]) {
+        const own = await start({
+          times: { pollMs: 60, busyLagMs: 5000 },
+          faults: { deleteDuringLag },
+        });
+        const runner = await online(own);
+        const path = `/orgs/acme/actions/runners/${runner.id}`;
+        const { id } = own.github.jobs.enqueue({
+          repository: "acme/webppt",
+          name: "j",
+          runsOn: "docker",
+        });
+        await runner.poll();
+        await runner.report(id, "log", "begun\n");
+        const refusal = 'Bad request - Runner "r1" is still running a job"';
+        if (deleteDuringLag) {
+          await own.expect(204, "DELETE", path);
+          const job = own.github.jobs.get(id);
+          assert.equal(job.conclusion, "failure");
+          assert.match(job.log, /lost communication/);
+        } else {
+          await own.refuses(422, refusal, "DELETE", path);
+          own.clock.advance(6000);
+          await own.refuses(422, refusal, "DELETE", path);
+          await runner.report(id, "complete", { result: "succeeded", exit_code: 0 });
+          await own.expect(204, "DELETE", path);
+        }
+        await end(own);
+      }
+      const late = await start({
+        times: { pollMs: 60, busyLagMs: 5000 },
+        faults: { deleteDuringLag: true },
+      });
+      const runner = await online(late);
+      late.github.jobs.enqueue({ repository: "acme/webppt", name: "j", runsOn: "docker" });
+      const message = await runner.poll();
+      await runner.report(message?.job_id ?? 0, "heartbeat", {});
+      late.clock.advance(6000);
+      await runner.report(message?.job_id ?? 0, "heartbeat", {});
+      const answer = await late.call("DELETE", `/orgs/acme/actions/runners/${runner.id}`);
+      assert.equal(answer.status, 422);
+      await end(late);
+    });
+
     it("fail when their runner dies", async () => {
       const runner = await online(bench);
       const { id } = enqueue({ runsOn: "docker" });

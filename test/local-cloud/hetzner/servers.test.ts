@@ -247,10 +247,23 @@ describe("hetzner servers", () => {
     const server = await cloud.server();
     cloud.hosts.ignoresShutdown = true;
     await cloud.done(cloud.act(server, "shutdown"));
-    await cloud.reaches(server.id, "running");
+    assert.equal((await cloud.readServer(server.id)).status, "running");
+    // The power can be cut while a system takes its time.
+    await cloud.done(cloud.act(server, "poweroff"));
+    await cloud.reaches(server.id, "off");
+    await cloud.done(cloud.act(server, "poweron"));
     cloud.hosts.ignoresShutdown = false;
     await cloud.done(cloud.act(server, "shutdown"));
     await cloud.reaches(server.id, "off");
+  });
+
+  it("takes new labels in place", async () => {
+    const server = await cloud.server({ labels: { config: "a1" } });
+    const updated = await cloud.put(`/servers/${server.id}`, {
+      labels: { config: "b2", pool: "x" },
+    });
+    assert.deepEqual(updated.body.server.labels, { config: "b2", pool: "x" });
+    assert.deepEqual((await cloud.readServer(server.id)).labels, { config: "b2", pool: "x" });
   });
 
   it("notices a system that has shut down by itself", async () => {

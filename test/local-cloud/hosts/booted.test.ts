@@ -5,7 +5,9 @@ import { readdirSync, readFileSync } from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
+import { NODE_IMAGE, runnerImage, RUNNER_VERSION } from "../../../components/pins/pins";
 import { createBootedHosts } from "../../../local-cloud/hosts/booted";
+import { PINNED_IMAGES } from "../../../local-cloud/hosts/images";
 import { cgroupRoot } from "../../../local-cloud/hosts/instance";
 import { instancesFolder, type HostImages } from "../../../local-cloud/hosts/prepare";
 import type { HostBackend, HostSpec } from "../../../local-cloud/hosts/types";
@@ -127,6 +129,71 @@ describe("booted hosts", function () {
     assert.equal(await shell(hosts, 11, ask), "11");
     assert.equal(await shell(hosts, 12, ask), "12");
     assert.equal((await hosts.exec(12, ["curl", "-sf", "http://169.254.169.254/x"])).code, 22);
+    // A container asks in its host's name, unless the host forbids it.
+    const inside = `docker run --rm --entrypoint curl ${runnerImage("actions-runner", RUNNER_VERSION)} -s -m 3 http://169.254.169.254/hetzner/v1/metadata/instance-id`;
+    assert.equal(await shell(hosts, 12, inside), "12");
+    const forbid = (how: "-I" | "-D") =>
+      shell(hosts, 12, `iptables ${how} DOCKER-USER -d 169.254.169.254 -j REJECT`);
+    await forbid("-I");
+    await assert.rejects(shell(hosts, 12, inside), /exit code 7/);
+    await forbid("-D");
+  });
+
+  it("filter by nftables of their own, beside Docker", async () => {
+    // This machine comes from the gateway's address, and a host from its own.
+    const own = `table inet probe { chain input { type filter hook input priority -10;
+      tcp dport 4000 ip saddr != ${hosts.gateway} reject with tcp reset; }; }`;
+    await hosts.exec(12, ["nft", "-f", "-"], { stdin: own });
+    assert.match(await shell(hosts, 12, "nft list table inet probe"), /dport 4000 .*reject/);
+    await shell(hosts, 12, "systemd-run --quiet python3 -m http.server 4000");
+    await shell(hosts, 12, "systemd-run --quiet python3 -m http.server 4001");
+    const [refused, served] = [4000, 4001].map((port) =>
+      eventually(`an answer at port ${port}`, async () => {
+        const { code } = await hosts.exec(11, [
+          "curl",
+          "-so",
+          "/dev/null",
+          `${addressOf(12)}:${port}`,
+        ]);
+        return code === (port === 4000 ? 7 : 0);
+      }),
+    );
+    await Promise.all([refused, served]);
+    const response = await fetch(`http://${addressOf(12)}:4000/`);
+    assert.equal(response.status, 200);
+    await response.text();
+    await shell(hosts, 12, "nft delete table inet probe");
+    await eventually("the port is open without the table", async () => {
+      return (
+        (await hosts.exec(11, ["curl", "-so", "/dev/null", `${addressOf(12)}:4000`])).code === 0
+      );
+    });
+    assert.match(await shell(hosts, 12, "systemctl cat systemd-timesyncd"), /ExecStart=/);
+  });
+
+  it("find images by the digests that are pinned, without a registry", async () => {
+    assert.ok(PINNED_IMAGES.length >= 3);
+    for (const reference of PINNED_IMAGES) {
+      const tagged = reference.replace(/@.*/, "");
+      const untagged = reference.replace(/:[^:/@]+@/, "@");
+      const ids = await shell(
+        hosts,
+        12,
+        `docker image inspect --format '{{.Id}}' ${[reference, tagged, untagged].join(" ")}`,
+      );
+      assert.equal(new Set(ids.trim().split("\n")).size, 1, reference);
+    }
+    const node = await shell(hosts, 12, `docker run --pull never --rm ${NODE_IMAGE} --version`);
+    assert.equal(node.trim(), process.version);
+    const write = ["bash", "-c", "mkdir -p /opt/pinned && cat > /opt/pinned/compose.yaml"];
+    for (const policy of ["missing", "never"]) {
+      const compose = `services: {node: {image: "${NODE_IMAGE}", pull_policy: ${policy}}}`;
+      await hosts.exec(12, write, { stdin: compose });
+      const run = "cd /opt/pinned && docker compose run --rm --no-TTY node --version";
+      assert.equal((await shell(hosts, 12, run)).trim(), process.version);
+    }
+    const absent = NODE_IMAGE.replace(/.$/, (last) => (last === "0" ? "1" : "0"));
+    await assert.rejects(shell(hosts, 12, `docker run --pull never --rm ${absent} --version`));
   });
 
   it("reach the names of the gateway by TLS, and nothing else", async () => {
@@ -293,6 +360,63 @@ services:
       (await shell(hosts, 12, "docker inspect -f '{{.State.ExitCode}}' jit-2")).trim(),
       "0",
     );
+  });
+
+  it("take the configuration of a runner from standard input, and keep it from the job", async () => {
+    const image = runnerImage("actions-runner", RUNNER_VERSION);
+    const command =
+      "IFS= read -r ACTIONS_RUNNER_INPUT_JITCONFIG; export ACTIONS_RUNNER_INPUT_JITCONFIG; exec ./run.sh </dev/null";
+    const job = github.enqueue("env; cat /proc/$PPID/environ | tr '\\0' '\\n'");
+    const run = ["bash", "-c", `docker run --rm -i ${image} bash -c '${command}'`];
+    const { stdout } = await hosts.exec(12, run, { stdin: `${github.jitConfig("jit-3")}\n` });
+    assert.match(stdout, /Listening for Jobs[^]*completed with result: Succeeded/);
+    assert.match(job.log, /^GITHUB_ACTIONS=true$/m);
+    assert.match(job.log, /^RUNNER_MANUALLY_TRAP_SIG=1$/m);
+    assert.doesNotMatch(job.log, /ACTIONS_RUNNER_INPUT/);
+  });
+
+  it("freeze a runner, which takes no job until it is thawed", async () => {
+    const image = runnerImage("actions-runner", RUNNER_VERSION);
+    await shell(
+      hosts,
+      12,
+      `docker run -d --name jit-4 --env ACTIONS_RUNNER_INPUT_JITCONFIG=${github.jitConfig("jit-4")} ${image} ./run.sh`,
+    );
+    await eventually("the runner is online", () => github.online().includes("jit-4"));
+    await shell(hosts, 12, "docker pause jit-4");
+    const job = github.enqueue("echo ran");
+    await new Promise((resolve) => setTimeout(resolve, 3000));
+    assert.equal(job.log, "");
+    await shell(hosts, 12, "docker unpause jit-4");
+    await eventually("the job ends", () => job.result === "succeeded");
+    assert.equal((await shell(hosts, 12, "docker wait jit-4")).trim(), "0");
+  });
+
+  it("shut down in the time that a service needs to stop, unless the power is cut", async () => {
+    const unit = (seconds: number) =>
+      `[Service]\nExecStart=sleep infinity\nExecStop=sleep ${seconds}\nTimeoutStopSec=1h\n`;
+    const start = async (seconds: number) => {
+      const write = ["bash", "-c", "cat >/run/systemd/system/slow.service"];
+      await hosts.exec(12, ["mkdir", "-p", "/run/systemd/system"]);
+      await hosts.exec(12, write, { stdin: unit(seconds) });
+      await shell(hosts, 12, "systemctl daemon-reload && systemctl start slow.service");
+    };
+    await start(4);
+    await assert.rejects(hosts.shutdown(12, 1000), /has not shut down within 1 s/);
+    assert.equal(hosts.status(12), "running");
+    await eventually("the host is off", () => hosts.status(12) === "off", 20_000);
+    await hosts.powerOn(12);
+    await booted(hosts, 12);
+    await start(3000);
+    const pressed = hosts.shutdown(12, 60_000);
+    await new Promise((resolve) => setTimeout(resolve, 500));
+    const before = Date.now();
+    await hosts.powerOff(12);
+    await pressed;
+    assert.ok(Date.now() - before < 15_000);
+    assert.equal(hosts.status(12), "off");
+    await hosts.powerOn(12);
+    await booted(hosts, 12);
   });
 
   it("die without notice, and come back", async () => {

@@ -8,7 +8,8 @@ import { createBootedRunners } from "../../../local-cloud/hosts/bootedRunners";
 import { type HostImages } from "../../../local-cloud/hosts/prepare";
 import { createProcessRunners } from "../../../local-cloud/hosts/processRunners";
 import { openRegistries, type Registries } from "../../../local-cloud/registry";
-import { BUILDKIT_VERSION, BUILDX_VERSION } from "../../../local-cloud/tools";
+import { BUILDKIT_IMAGE } from "../../../components/pins/pins";
+import { BUILDX_VERSION } from "../../../local-cloud/tools";
 import { eventually } from "./support";
 import { preparedImages } from "./prepared";
 
@@ -192,7 +193,7 @@ describe("hosted runners as machines", function () {
       "script",
       [
         "echo job-token | docker login ghcr.io --username x --password-stdin",
-        `docker buildx create --use --driver-opt image=moby/buildkit:${BUILDKIT_VERSION}`,
+        `docker buildx create --use --driver-opt image=${BUILDKIT_IMAGE}`,
         "printf 'FROM busybox\\nRUN echo built > /built\\n' > Dockerfile",
         "docker buildx build --provenance mode=max \\",
         "  --sbom generator=docker/buildkit-syft-scanner:1.12.0 \\",

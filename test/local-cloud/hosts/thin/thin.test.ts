@@ -6,17 +6,23 @@ import { setTimeout as sleep } from "node:timers/promises";
 import { describe, it } from "mocha";
 import { Client } from "ssh2";
 import { renderApplyScript } from "../../../../components/host/applyScript";
-import { renderCloudInit } from "../../../../components/host/cloudInit";
+import { baseModel } from "../../../../components/host/base";
+import { hostScript, type HostStack, renderCloudInit } from "../../../../components/host/cloudInit";
 import { composeFile } from "../../../../components/host/compose";
 import { hostKeyFromSecret } from "../../../../components/host/hostKey";
+import { KNATNETWORK_KMS_IMAGE, NODE_IMAGE, runnerImage } from "../../../../components/pins/pins";
 import {
   drainCommand,
+  runnerHostCommands,
   runnerHostFiles,
-  runnerHostScript,
   runnerServices,
   type RunnerStackModel,
 } from "../../../../components/runnerHost/stack";
-import { tokenServiceScript } from "../../../../components/tokenService/stack";
+import {
+  tokenServiceCommands,
+  tokenServiceFiles,
+  type TokenServiceModel,
+} from "../../../../components/tokenService/stack";
 import { Traffic } from "../../../../local-cloud/core/traffic";
 import { createGitHub, type GitHub } from "../../../../local-cloud/github";
 import { until } from "../../../../local-cloud/hosts/run";
@@ -28,6 +34,29 @@ const SSH_PORT = 2222;
 const hostKey = hostKeyFromSecret("of the host");
 const login = newKeyPair();
 const GROUP = "arm64-fleet";
+const PASSWORD = "password-of-the-token-service";
+
+const base = (management: "ssh" | "none") =>
+  baseModel(
+    { management, sshPort: SSH_PORT, allowedCidrs: ["127.0.0.0/8"], ipRange: "10.0.0.0/16" },
+    {
+      firewall: { privatePorts: [], containersMayReach: [] },
+      rebootWindow: "never",
+      registryMirrors: {},
+      drainSeconds: 5,
+      packages: [],
+      runcmd: [],
+    },
+  );
+
+const NOTHING: HostStack = { files: [], commands: [] };
+
+const runnerStack = (model: RunnerStackModel): HostStack => ({
+  files: runnerHostFiles(model),
+  commands: runnerHostCommands(model),
+});
+const runnerHostScript = (model: RunnerStackModel): string =>
+  hostScript(base("ssh"), runnerStack(model));
 
 interface Login {
   readonly username?: string;
@@ -84,13 +113,13 @@ describe("thin hosts", () => {
     assert.deepEqual(traffic.surprises, []);
   });
 
-  async function addHost(id: number, name: string): Promise<string> {
+  async function addHost(id: number, name: string, stack?: HostStack): Promise<string> {
     const ipv4 = hosts.reserveAddress();
     await hosts.create({
       id,
       name,
       ipv4,
-      userData: renderCloudInit({ hostKey, sshPort: SSH_PORT, packages: [], runcmd: [] }),
+      userData: renderCloudInit(hostKey, base(stack ? "none" : "ssh"), stack ?? NOTHING),
       publicKeys: [`${login.public} somebody`],
       location: "fsn1",
       cores: 4,
@@ -99,25 +128,47 @@ describe("thin hosts", () => {
     return ipv4;
   }
 
+  const tokenServiceModel = (
+    implementation: TokenServiceModel["implementation"],
+  ): TokenServiceModel => ({
+    implementation,
+    image: implementation === "builtin" ? NODE_IMAGE : KNATNETWORK_KMS_IMAGE,
+    organization: "acme",
+    githubUrl: "https://github.com",
+    credential: { kind: "pat", token: github.tokens.admin },
+    password: PASSWORD,
+    runnerNamePrefix: "host-",
+    runnerGroupId: groupId,
+    registrationTokens: implementation === "knatnetwork",
+    sources: ["10.0.1.0/24"],
+  });
+
   const model = (changes: Partial<RunnerStackModel> = {}): RunnerStackModel => ({
     organization: "acme",
+    githubUrl: "https://github.com",
     hostName: "host-1",
     serverType: "cax21",
     runners: 2,
     labels: ["docker", "build"],
     runnerGroup: { id: groupId, name: GROUP },
-    image: "knatnetwork/github-runner:noble-2.338.0",
-    dockerSocket: true,
+    image: runnerImage("actions-runner", "2.338.0"),
+    runnerImage: "actions-runner",
+    dockerSocket: false,
     buildCachePercent: 60,
+    registryMirrors: {},
     drainTimeoutSeconds: 5,
-    tokenService: {
-      placement: "colocated",
-      image: "knatnetwork/github-runner-kms:latest",
-      organization: "acme",
-      token: github.tokens.admin,
-    },
+    tokenService: { placement: "colocated", service: tokenServiceModel("builtin") },
     ...changes,
   });
+
+  /** The origin's stack. */
+  const origin = (changes: Partial<RunnerStackModel> = {}): RunnerStackModel =>
+    model({
+      image: runnerImage("knatnetwork", "2.338.0"),
+      runnerImage: "knatnetwork",
+      tokenService: { placement: "colocated", service: tokenServiceModel("knatnetwork") },
+      ...changes,
+    });
 
   const job = (script: string) =>
     github.jobs.enqueue({
@@ -127,10 +178,16 @@ describe("thin hosts", () => {
       script,
     }).id;
   const status = (id: number) => github.jobs.get(id).status;
+  /** A runner's name without the characters that make it one of its own. */
+  const slotOf = (name: string) => {
+    assert.match(name, /^host-\d-\d-[a-z0-9]{6}$/);
+    return name.slice(0, -7);
+  };
+  /** Slots whose runners are online. */
   const online = () =>
-    github.runners("acme").flatMap(({ name, status }) => (status === "online" ? name : []));
-  const runnerId = (name: string) =>
-    github.runners("acme").find((runner) => runner.name === name)?.id ?? assert.fail(name);
+    github.runners("acme").flatMap(({ name, status }) => (status === "online" ? slotOf(name) : []));
+  const runnerId = (slot: string) =>
+    github.runners("acme").find(({ name }) => slotOf(name) === slot)?.id ?? assert.fail(slot);
 
   /** By SSH, which a host that has just started does not answer yet. */
   async function ssh(command: string, stdin = "", options: Login = {}): Promise<ExecResult> {
@@ -176,27 +233,71 @@ describe("thin hosts", () => {
     assert.match((await ssh("bash -s", unheard)).stderr, /^systemctl: the thin model/);
   });
 
-  it("brings the runners online and runs one job after another", async () => {
+  for (const [what, of] of [
+    ["by a configuration made just in time", model],
+    ["by a registration token", origin],
+  ] as const)
+    it(`brings the runners online ${what} and runs one job after another`, async () => {
+      await apply(runnerHostScript(of()));
+      assert.deepEqual(online().sort(), ["host-1-1", "host-1-2"]);
+      const before = github.runners("acme").map(({ name }) => name);
+      const [runner] = github.runners("acme");
+      assert.deepEqual(runner?.labels, ["self-hosted", "Linux", "ARM64", "docker", "build"]);
+      assert.deepEqual([runner?.group, runner?.ephemeral], [GROUP, true]);
+
+      const good = job('test -z "$(ls)"; echo "on $RUNNER_NAME in $(basename "$PWD")"');
+      const bad = job("echo to the error stream >&2; exit 3");
+      const first = await github.jobs.wait(good, 5000);
+      assert.equal(first.conclusion, "success");
+      assert.match(first.log, new RegExp(`on ${first.runner} in webppt\n`));
+      const second = await github.jobs.wait(bad, 5000);
+      assert.equal(second.conclusion, "failure");
+      assert.match(second.log, /to the error stream\n.*exit code 3/);
+      assert.ok(await until(() => online().length === 2, 5000), "fresh runners take their places");
+      const after = github.runners("acme").map(({ name }) => name);
+      assert.equal(new Set([...before, ...after]).size, 4, "names of their own");
+      const console = await hosts.console(1);
+      assert.ok(!console.includes(github.tokens.admin) && !console.includes(PASSWORD));
+    });
+
+  it("changes to the other kind of runner and token service", async () => {
     await apply(runnerHostScript(model()));
-    assert.deepEqual(online().sort(), ["host-1-1", "host-1-2"]);
-    const [runner] = github.runners("acme");
-    assert.deepEqual(runner?.labels, ["self-hosted", "Linux", "ARM64", "docker", "build"]);
-    assert.deepEqual([runner?.group, runner?.ephemeral], [GROUP, true]);
+    const config = (await ssh("cat /etc/runner-fleet/token-service.json")).stdout;
+    assert.equal((JSON.parse(config) as { password: string }).password, PASSWORD);
+    await apply(runnerHostScript(origin()));
     assert.equal(
       (await ssh("cat /etc/runner-fleet/token-service.env")).stdout,
       `PAT_acme=${github.tokens.admin}\n`,
     );
+    // The service that would have deregistered the first two is gone: they are offline.
+    assert.ok(await until(() => online().sort().join() === "host-1-1,host-1-2", 8000));
+  });
 
-    const good = job('test -z "$(ls)"; echo "on $RUNNER_NAME in $(basename "$PWD")"');
-    const bad = job("echo to the error stream >&2; exit 3");
-    const first = await github.jobs.wait(good, 5000);
-    assert.equal(first.conclusion, "success");
-    assert.match(first.log, new RegExp(`on ${first.runner} in webppt\n`));
-    const second = await github.jobs.wait(bad, 5000);
-    assert.equal(second.conclusion, "failure");
-    assert.match(second.log, /to the error stream\n.*exit code 3/);
-    assert.ok(await until(() => online().length === 2, 5000), "fresh runners take their places");
-    assert.ok(!(await hosts.console(1)).includes(github.tokens.admin));
+  it("refuses runners of a kind that it does not know", async () => {
+    const mixed = origin({
+      runners: 1,
+      tokenService: { placement: "colocated", service: tokenServiceModel("builtin") },
+    });
+    const script = runnerHostScript(mixed).replace(/(converge 1 5) 300/, "$1 1");
+    assert.match(
+      (await ssh("bash -s", script)).stderr,
+      /a thin host knows actions-runner .*, and not knatnetwork with the token service builtin/,
+    );
+  });
+
+  it("configures itself where nobody reaches it", async () => {
+    const ipv4 = await addHost(2, "host-1", runnerStack(model({ runners: 1 })));
+    await hosts.powerOn(2);
+    assert.ok(await until(() => online().length === 1, 5000));
+    assert.deepEqual(online(), ["host-1-1"]);
+    await assert.rejects(sshOnce(ipv4, "cat /x", "", {}), { code: "ECONNREFUSED" });
+    const running = job("sleep 1");
+    assert.ok(await until(() => status(running) === "in_progress", 2000));
+    await hosts.shutdown(2);
+    assert.equal(github.jobs.get(running).conclusion, "success");
+    assert.deepEqual(github.runners("acme"), []);
+    await hosts.powerOn(2);
+    assert.ok(await until(() => online().length === 1, 5000), "without another first boot");
   });
 
   it("stops a job that is cancelled, with all of its processes", async () => {
@@ -223,16 +324,28 @@ describe("thin hosts", () => {
     assert.deepEqual(github.runners("acme"), []);
     assert.equal((await ssh(drainCommand(10))).code, 0, "repeated");
 
-    await apply(runnerHostScript(model()));
+    assert.deepEqual(await ssh("/opt/runner-fleet/bin/undrain 2"), {
+      code: 0,
+      stdout: "",
+      stderr: "",
+    });
     assert.equal((await github.jobs.wait(waiting, 5000)).conclusion, "success");
+    assert.ok(await until(() => online().join() === "host-1-2", 5000));
+    await apply(runnerHostScript(model()));
+    assert.deepEqual(online().sort(), ["host-1-1", "host-1-2"]);
   });
 
   it("ends a job that outlasts the drain, and says so", async () => {
-    await apply(runnerHostScript(model({ runners: 1 })));
-    const id = job("sleep 60");
-    assert.ok(await until(() => status(id) === "in_progress", 2000));
-    assert.match((await ssh(drainCommand(1))).stderr, /^slot 1: its job still runs after 1 s/);
-    assert.equal((await github.jobs.wait(id, 6000)).conclusion, "failure");
+    for (const [of, conclusion] of [
+      [model, "cancelled"],
+      [origin, "failure"],
+    ] as const) {
+      await apply(runnerHostScript(of({ runners: 1 })));
+      const id = job("sleep 60");
+      assert.ok(await until(() => status(id) === "in_progress", 2000));
+      assert.match((await ssh(drainCommand(1))).stderr, /^slot 1: its job still runs after 1 s/);
+      assert.equal((await github.jobs.wait(id, 6000)).conclusion, conclusion);
+    }
   });
 
   it("never loses a job between its assignment and the drain", async () => {
@@ -254,11 +367,13 @@ describe("thin hosts", () => {
   it("restarts only the slot that changed, and retires the surplus", async () => {
     await apply(runnerHostScript(model({ runners: 3 })));
     const before = ["host-1-1", "host-1-2", "host-1-3"].map(runnerId);
-    await apply(runnerHostScript(model({ runners: 3, serverType: "cax31" })));
+    await apply(
+      runnerHostScript(model({ runners: 3, serverType: "cax31", drainTimeoutSeconds: 6 })),
+    );
     assert.deepEqual(["host-1-1", "host-1-2", "host-1-3"].map(runnerId), before);
 
     const services = runnerServices(model({ runners: 2 }));
-    const changed = runnerServices(model({ runners: 2, labels: ["docker", "other"] }))["runner-2"];
+    const changed = runnerServices(model({ runners: 2, dockerSocket: true }))["runner-2"];
     assert.ok(changed);
     const files = runnerHostFiles(model()).map((file) =>
       file.path.endsWith("/compose.yaml")
@@ -269,8 +384,11 @@ describe("thin hosts", () => {
     assert.deepEqual(online().sort(), ["host-1-1", "host-1-2"]);
     assert.equal(runnerId("host-1-1"), before[0]);
     assert.notEqual(runnerId("host-1-2"), before[1]);
-    const second = github.runners("acme").find(({ name }) => name === "host-1-2");
-    assert.ok(second?.labels.includes("other"));
+    const [first, second] = [runnerId("host-1-1"), runnerId("host-1-2")];
+    await apply(runnerHostScript(model({ labels: ["docker", "other"] })));
+    assert.notEqual(runnerId("host-1-1"), first);
+    assert.notEqual(runnerId("host-1-2"), second);
+    assert.ok(github.runners("acme").every(({ labels }) => labels.includes("other")));
   });
 
   it("fails in bounded time, with the reason, when no runner comes online", async () => {
@@ -279,7 +397,7 @@ describe("thin hosts", () => {
     const { code, stderr } = await ssh("bash -s", script);
     assert.equal(code, 1);
     assert.match(stderr, /^slot 1 is not online after 1 s/);
-    assert.match(stderr, /Could not find any self-hosted runner group named "no-such-group"/);
+    assert.match(stderr, /the token service answers 403: .*Runner group 99 is not allowed/);
   });
 
   it("comes back after a loss of power, in which the running job is lost", async () => {
@@ -327,23 +445,49 @@ describe("thin hosts", () => {
       hosts.attachNetwork(id, { networkId: 7, ipRange: "10.0.0.0/16", ip, macAddress: "" });
     await addHost(2, "tokens");
     await hosts.powerOn(2);
-    const image = "knatnetwork/github-runner-kms:latest";
-    const token = github.tokens.admin;
-    const stdin = tokenServiceScript(
-      { image, organization: "acme", token, serverType: "cax11" },
-      privateIp,
-    );
+    await addHost(4, "origin");
+    await hosts.powerOn(4);
+    const script = (implementation: TokenServiceModel["implementation"], ip: string) => {
+      const service = { ...tokenServiceModel(implementation), serverType: "cax11" };
+      return hostScript(base("ssh"), {
+        files: tokenServiceFiles(service, ip),
+        commands: tokenServiceCommands(service, ip),
+      });
+    };
+    const stdin = script("builtin", privateIp);
     assert.match((await hosts.exec(2, ["bash", "-s"], { stdin })).stderr, /cannot publish/);
     await join(2, privateIp);
     assert.equal((await hosts.exec(2, ["bash", "-s"], { stdin })).code, 0);
 
-    const tokenService = { placement: "dedicated", url: `http://${privateIp}:3000` } as const;
-    const script = runnerHostScript(model({ runners: 1, tokenService }));
-    const hasty = script.replace(/(converge 1 5) 300/, "$1 1");
-    assert.match((await ssh("bash -s", hasty)).stderr, /nothing answers at KMS_SERVER_ADDR/);
+    await join(4, "10.0.1.4");
+    const other = script("knatnetwork", "10.0.1.4");
+    assert.equal((await hosts.exec(4, ["bash", "-s"], { stdin: other })).code, 0);
+
+    const dedicated = (implementation: TokenServiceModel["implementation"], ip: string) =>
+      ({
+        placement: "dedicated",
+        implementation,
+        url: `http://${ip}:3000`,
+        password: PASSWORD,
+      }) as const;
+    const own = runnerHostScript(
+      model({ runners: 1, tokenService: dedicated("builtin", privateIp) }),
+    );
+    const hasty = own.replace(/(converge 1 5) 300/, "$1 1");
+    assert.match((await ssh("bash -s", hasty)).stderr, /the token service does not answer/);
     await join(1, "10.0.1.3");
-    await apply(script);
+    await apply(own);
     assert.deepEqual(online(), ["host-1-1"]);
+    await apply(
+      runnerHostScript(origin({ runners: 1, tokenService: dedicated("knatnetwork", "10.0.1.4") })),
+    );
+    assert.deepEqual(online(), ["host-1-1"]);
+    const wrong = { ...dedicated("builtin", privateIp), password: "another" };
+    const refused = runnerHostScript(model({ runners: 1, tokenService: wrong }));
+    assert.match(
+      (await ssh("bash -s", refused.replace(/(converge 1 5) 300/, "$1 1"))).stderr,
+      /the token service answers 401/,
+    );
   });
 
   it("says what is needed when SSH cannot have its port", async () => {

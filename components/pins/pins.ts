@@ -1,7 +1,7 @@
 /**
- * Everything from outside that an emitted workflow runs, at one exact version each. An action's tag can be moved by
- * whoever controls its repository; a commit cannot, so the commit is what runs and the tag is a comment for people
- * and for update tools such as Renovate and Dependabot.
+ * Everything from outside that hosts and emitted workflows run, at one exact version each. A tag can be moved by whoever
+ * controls a repository; a commit or a digest cannot, so that is what runs, and the tag is for people and for update
+ * tools such as Renovate and Dependabot.
  */
 
 export interface ActionPin {
@@ -27,7 +27,33 @@ export type ActionName = keyof typeof ACTIONS;
 
 /** Version of the BuildKit daemon that builds. */
 export const BUILDKIT_VERSION = "v0.32.2";
-export const BUILDKIT_IMAGE = `moby/buildkit:${BUILDKIT_VERSION}`;
+export const BUILDKIT_IMAGE = `moby/buildkit:${BUILDKIT_VERSION}@sha256:28a898719c18a33f4e8000685287fa36fd0dd9560c6440227d3a732d79bb41d8`;
+
+/** Release of GitHub's runner program that a pool runs unless it says otherwise. */
+export const RUNNER_VERSION = "2.338.0";
+
+/** Digests of published images by their tag. Other tags run as they are: their configuration should name a digest. */
+const DIGESTS: Readonly<Record<string, string>> = {
+  "ghcr.io/actions/actions-runner:2.338.0":
+    "sha256:4ffadc0002b2581327e06101fc8c06cd189232baf79fe561fac9caeb76f5e807",
+};
+
+/** The published image of GitHub's runner program, or of the origin's around it. */
+export function runnerImage(image: "actions-runner" | "knatnetwork", version: string): string {
+  const tagged =
+    image === "actions-runner"
+      ? `ghcr.io/actions/actions-runner:${version}`
+      : `knatnetwork/github-runner:noble-${version}`;
+  const digest = DIGESTS[tagged];
+  return digest === undefined ? tagged : `${tagged}@${digest}`;
+}
+
+/** What runs the built-in token service. */
+export const NODE_IMAGE =
+  "node:24.19.0-alpine3.24@sha256:d32cdf619f63fe0471182d08996dd516c6275bb5fd31ae06e55a570bd9e1ad43";
+
+/** The origin's token service; its project publishes no other tag. */
+export const KNATNETWORK_KMS_IMAGE = "knatnetwork/github-runner-kms:latest";
 
 /** Scanner that writes the SBOM; without it BuildKit runs a moving tag of the same image. */
 export const SBOM_SCANNER = "docker/buildkit-syft-scanner:1.12.0";

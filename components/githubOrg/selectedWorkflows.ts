@@ -1,0 +1,37 @@
+import type { FleetSettings } from "../config/schema";
+import { reusablePath } from "../imageWorkflow/workflow";
+
+/** Settings that say which workflows may use the runner group. */
+export type RestrictionSettings = Pick<
+  FleetSettings,
+  "organization" | "targets" | "reusableWorkflows"
+> & {
+  readonly runnerGroup: Pick<FleetSettings["runnerGroup"], "name"> & {
+    readonly restrictToWorkflows?: boolean;
+  };
+};
+
+/**
+ * The workflows, each at one ref, whose jobs alone the runner group takes; undefined where it takes those of any.
+ *
+ * Only what targets call: GitHub compares the ref of the file that defines a job. That is the branch that the caller
+ * names for a called workflow, whatever the run is for, but refs/tags/… or refs/pull/…/merge for a file of the
+ * repository itself, which no list of refs could name beforehand.
+ * @param centralBranch branch of the central repository
+ */
+export function selectedWorkflows(
+  settings: RestrictionSettings,
+  centralBranch: string | undefined,
+): string[] | undefined {
+  const { organization, targets, reusableWorkflows, runnerGroup } = settings;
+  if (runnerGroup.restrictToWorkflows !== true) return undefined;
+  const called = Object.values(targets).filter(
+    ({ strategy, emit }) => strategy === "hybrid" && emit === "reusable",
+  );
+  return [...new Set(called.map(reusablePath))]
+    .sort()
+    .map(
+      (path) =>
+        `${organization}/${reusableWorkflows.repository}/${path}@refs/heads/${centralBranch}`,
+    );
+}

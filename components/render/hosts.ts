@@ -1,0 +1,120 @@
+import type { FleetSettings } from "../config/schema";
+import { baseModel, type BaseModel, type HostFirewall } from "../host/base";
+import type { HostStack } from "../host/cloudInit";
+import { runnerHostCommands, runnerHostFiles, type RunnerStackModel } from "../runnerHost/stack";
+import { hostSettings } from "../runnerPool/hostSettings";
+import { placeHosts } from "../runnerPool/placement";
+import { placeTokenService } from "../tokenService/placement";
+import { tokenServiceSettings } from "../tokenService/settings";
+import {
+  TOKEN_SERVICE_PORT,
+  tokenServiceCommands,
+  tokenServiceFiles,
+  type TokenServiceModel,
+  tokenServiceUrl,
+} from "../tokenService/stack";
+
+/** What only a run of the engine knows of the hosts. */
+export interface KnownByEngine extends Pick<TokenServiceModel, "credential" | "password"> {
+  /** Id that GitHub gives to the runner group, in digits. */
+  readonly runnerGroupId: string;
+}
+
+/** A host as it would be made. */
+export interface PlannedHost {
+  readonly serverName: string;
+  /** Undefined for the token service. */
+  readonly pool: string | undefined;
+  readonly base: BaseModel;
+  readonly stack: HostStack;
+}
+
+/**
+ * What every host of a fleet is made of, by the functions that its components use.
+ * @param prefix of the names in the Hetzner project
+ */
+export function plannedHosts(
+  prefix: string,
+  settings: FleetSettings,
+  known: KnownByEngine,
+): PlannedHost[] {
+  // Without own hosts nobody asks for tokens.
+  if (Object.keys(settings.pools).length === 0) return [];
+  const { management, network, ssh, maintenance, registryMirrors } = settings;
+  const { placement, implementation } = settings.tokenService;
+  const { rebootWindow } = maintenance;
+  const own = placeTokenService(prefix, settings);
+  const service: TokenServiceModel = { ...tokenServiceSettings(prefix, settings), ...known };
+
+  const base = (
+    host: Pick<BaseModel, "drainSeconds" | "packages" | "runcmd">,
+    firewall: HostFirewall,
+  ): BaseModel =>
+    baseModel(
+      {
+        management,
+        sshPort: ssh.port,
+        allowedCidrs: ssh.allowedCidrs,
+        ipRange: network.ipRange,
+      },
+      { ...host, firewall, rebootWindow, registryMirrors },
+    );
+
+  const runners = Object.entries(settings.pools).flatMap(([pool, poolSettings]) => {
+    const host = hostSettings(poolSettings);
+    const asks = placement === "dedicated" && host.runnerImage === "knatnetwork";
+    return placeHosts(prefix, pool, poolSettings).map(({ serverName }): PlannedHost => {
+      const model: RunnerStackModel = {
+        ...host,
+        organization: settings.organization,
+        githubUrl: settings.githubUrl,
+        registryMirrors,
+        hostName: serverName,
+        runnerGroup: { id: known.runnerGroupId, name: settings.runnerGroup.name },
+        tokenService:
+          placement === "colocated"
+            ? { placement, service }
+            : {
+                placement,
+                implementation,
+                url: tokenServiceUrl(own.privateIp),
+                password: known.password,
+              },
+      };
+      return {
+        serverName,
+        pool,
+        base: base(
+          {
+            drainSeconds: host.drainTimeoutSeconds,
+            packages: host.packages,
+            runcmd: host.runcmd,
+          },
+          {
+            privatePorts: [],
+            containersMayReach: asks ? [{ address: own.privateIp, port: TOKEN_SERVICE_PORT }] : [],
+            rootPorts: placement === "colocated" ? [TOKEN_SERVICE_PORT] : [],
+          },
+        ),
+        stack: { files: runnerHostFiles(model), commands: runnerHostCommands(model) },
+      };
+    });
+  });
+  if (placement === "colocated") return runners;
+  const { serverName, serverType, privateIp } = own;
+  return [
+    {
+      serverName,
+      pool: undefined,
+      base: base(
+        { drainSeconds: 0, packages: [], runcmd: [] },
+        { privatePorts: [TOKEN_SERVICE_PORT], containersMayReach: [] },
+      ),
+      stack: {
+        files: tokenServiceFiles(service, privateIp),
+        commands: tokenServiceCommands({ ...service, serverType }, privateIp),
+      },
+    },
+    ...runners,
+  ];
+}
