@@ -1,8 +1,14 @@
 import assert from "node:assert/strict";
-import { credentialFile, tokenServiceEntry } from "../../components/tokenService/stack";
+import { colocatedTokenService } from "../../components/tokenService/stack";
 import { type LocalCloud, startLocalCloud } from "../../local-cloud";
 import { missingCapability } from "../../local-cloud/hosts/prepare";
-import { expectNothingLeft, expectOnline, finishedWell, Scene } from "../../local-cloud/story";
+import {
+  expectNothingLeft,
+  expectOnline,
+  finishedWell,
+  Scene,
+  slotOf,
+} from "../../local-cloud/story";
 
 const SERVER = "dev-arm64-1-1";
 const RUNNER = `${SERVER}-1`;
@@ -26,8 +32,8 @@ interface Container {
   readonly Config: { readonly Image: string; readonly Env: readonly string[] };
 }
 
-/** One host that runs the runner and its token service in one compose stack, with no server beside it. */
-describe("a colocated token service, on the real engine and real providers", function () {
+/** The origin's stack: one host that runs the runner and its token service, with no server beside it. */
+describe("the origin's images on one host, on the real engine and real providers", function () {
   this.timeout("3m");
   this.bail(true);
   let cloud: LocalCloud;
@@ -40,6 +46,8 @@ describe("a colocated token service, on the real engine and real providers", fun
     scene = await Scene.open(cloud);
     await scene.stack.configure({
       "tokenService.placement": "colocated",
+      "tokenService.implementation": "knatnetwork",
+      "pools.arm64.runner.image": "knatnetwork",
       "pools.arm64.runnersPerHost": 1,
     });
   });
@@ -58,7 +66,7 @@ describe("a colocated token service, on the real engine and real providers", fun
 
   it("builds an image", async () => {
     const job = await finishedWell(scene, scene.arm64Job(booted ? BUILD_SCRIPT : "echo built"));
-    assert.equal(job.runner, RUNNER);
+    assert.equal(slotOf(job.runner ?? ""), RUNNER);
     if (booted) assert.match(job.log, /built an image of \d+ bytes/);
     await expectOnline(scene, [RUNNER]);
   });
@@ -71,9 +79,9 @@ describe("a colocated token service, on the real engine and real providers", fun
     assert.equal(variable(runner, "RUNNER_REGISTER_TO"), "acme");
     assert.equal(variable(runner, "RUNNER_LABELS"), "docker,webpcloud");
     assert.equal(variable(runner, "KMS_SERVER_ADDR"), "http://kms:3000");
-    assert.equal(
-      variable(runner, "ADDITIONAL_FLAGS"),
-      `--ephemeral --runnergroup arm64 --name ${RUNNER} --replace`,
+    assert.match(
+      variable(runner, "ADDITIONAL_FLAGS") ?? "",
+      new RegExp(`^--ephemeral --runnergroup arm64 --name ${RUNNER}-[a-z0-9]{6} --work `),
     );
     assert.equal(variable(kms, "PAT_acme"), cloud.github.tokens.admin);
     assert.ok(!JSON.stringify(runner).includes(cloud.github.tokens.admin));
@@ -154,8 +162,19 @@ describe("a colocated token service, on the real engine and real providers", fun
 
   it("hands over the token of an organization with a hyphen in its name", async function () {
     if (!booted) this.skip();
-    const { image } = tokenServiceEntry((await kmsContainer()).Config.Image);
-    const { content } = credentialFile({ organization: "my-org", token: "ghp_canary" });
+    const { service, files } = colocatedTokenService({
+      implementation: "knatnetwork",
+      image: (await kmsContainer()).Config.Image,
+      organization: "my-org",
+      githubUrl: "https://github.com",
+      credential: { kind: "pat", token: "ghp_canary" },
+      password: "",
+      runnerNamePrefix: "dev-",
+      runnerGroupId: "1",
+      registrationTokens: true,
+      sources: [],
+    });
+    const content = files[0]?.content ?? "";
     const container = await onHost(
       [
         "sh",
@@ -163,7 +182,7 @@ describe("a colocated token service, on the real engine and real providers", fun
         [
           "mkdir /run/hyphen && cd /run/hyphen",
           "cat >token-service.env",
-          `printf 'services:\\n  kms:\\n    image: %s\\n    env_file: [token-service.env]\\n' '${image}' >compose.yaml`,
+          `printf 'services:\\n  kms:\\n    image: %s\\n    env_file: [token-service.env]\\n' '${service.image}' >compose.yaml`,
           "docker compose create --quiet-pull >&2",
           "docker inspect hyphen-kms-1",
           "docker compose down >&2",
@@ -174,6 +193,30 @@ describe("a colocated token service, on the real engine and real providers", fun
     );
     const [kms] = JSON.parse(container) as [Container];
     assert.equal(variable(kms, "PAT_my-org"), "ghp_canary");
+  });
+
+  it("changes to the built-in service and GitHub's own image in place, and back, and leaves no ghost", async () => {
+    for (const [implementation, image] of [
+      ["builtin", "actions-runner"],
+      ["builtin", "knatnetwork"],
+      ["knatnetwork", "knatnetwork"],
+    ] as const) {
+      await scene.stack.configure({
+        "tokenService.implementation": implementation,
+        "pools.arm64.runner.image": image,
+      });
+      // The combination of the origin's image and our service is for booted hosts: a thin one does not know it.
+      if (!booted && (implementation === "builtin") !== (image === "actions-runner")) continue;
+      await scene.pulumi("up");
+      assert.deepEqual(scene.servers(), { [SERVER]: id });
+      await expectOnline(scene, [RUNNER]);
+      await scene.until(
+        "the runner of before is gone",
+        () => cloud.github.runners(cloud.organization).length === 1,
+      );
+      await finishedWell(scene, scene.arm64Job(`echo by ${image}`));
+      await expectOnline(scene, [RUNNER]);
+    }
   });
 
   it("goes without a trace", async () => {
