@@ -12,6 +12,7 @@ const DOCUMENTS = [
   "README.md",
   "CONTRIBUTING.md",
   "docs/architecture.md",
+  "docs/threat-model.md",
   ...readdirSync(join(ROOT, "docs/adr")).map((name) => `docs/adr/${name}`),
 ];
 
@@ -166,6 +167,57 @@ describe("the documentation", () => {
       }
     }
     assert.ok(count > 0);
+  });
+
+  it("names tests in the threat model that exist", () => {
+    const titles = new Set(
+      readdirSync(join(ROOT, "test"), { recursive: true, encoding: "utf8" })
+        .filter((name) => name.endsWith(".test.ts"))
+        .flatMap((name) => [...read(join("test", name)).matchAll(/\bit\("([^"]+)"/g)])
+        .map(([, title]) => title),
+    );
+    const cells = read("docs/threat-model.md")
+      .split("\n")
+      .filter((line) => line.startsWith("|"))
+      .map((line) => line.split("|").at(-2) ?? "");
+    const named = cells.flatMap((cell) =>
+      [...cell.matchAll(/"([^"]+)"/g)].map(([, title]) => title),
+    );
+    assert.ok(named.length > 20);
+    assert.deepEqual(
+      named.filter((title) => !titles.has(title)),
+      [],
+    );
+  });
+
+  it("quotes the program as it speaks", () => {
+    const sources = [
+      "preflight/check",
+      "preflight/facts",
+      "host/retire",
+      "host/host",
+      "host/waitOnline",
+    ]
+      .map((name) => read(`components/${name}.ts`))
+      .join("\n");
+    for (const words of [
+      "a key that cannot be read as an RSA key without a passphrase",
+      ", which GitHub does not know with this private key",
+      ", without the organization permission",
+      ", which GitHub does not serve since ",
+      "a pool whose runners have names of ",
+      "another key than the one that opens ",
+      "no address of those that ",
+      ", made with management none and so without a way in",
+      ", so it is not drained.",
+      " and does not shut down, so it is not waited for any more.",
+      "is outdated: its configuration has changed since it was made, and nothing reaches into it",
+      ": found no runner online of ",
+      "power it off at Hetzner to have it deleted as it is",
+    ]) {
+      assert.ok(README.includes(words), `the README quotes "${words}"`);
+      assert.ok(sources.includes(words), `the program says "${words}"`);
+    }
   });
 
   it("lists every decision", () => {

@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { RUNNER_VERSION } from "../pins/pins";
 import { isNetworkAddress, parseCidr } from "./cidr";
+import { githubServerUrl } from "./githubUrl";
 
 /**
  * The configuration of a fleet, as written in `Pulumi.<stack>.yaml`. Pure: nothing here touches Pulumi, so every rule
@@ -338,11 +339,17 @@ const unchecked = z.strictObject({
   organization: z.string().regex(/^(?=.{1,39}$)[A-Za-z0-9]+(-[A-Za-z0-9]+)*$/, {
     error: "the login of a GitHub organization",
   }),
-  /** Where GitHub is: another one than github.com is an Enterprise Server. */
+  /** Where GitHub is: github.com, a tenant of ghe.com, or an Enterprise Server. */
   githubUrl: z
     .string()
     .refine((text) => /^https:\/\/[a-z0-9.-]+(:\d{1,5})?$/.test(text) && URL.canParse(text), {
       error: "the address of a GitHub server such as https://github.example.com, without a path",
+      abort: true,
+    })
+    // Runners register there.
+    .refine((text) => githubServerUrl(new URL(text)) === text, {
+      error:
+        "the address of the GitHub server itself, not of its API, and without the port of https",
     })
     .default(GITHUB_URL),
   githubAuth,

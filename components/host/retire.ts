@@ -37,7 +37,8 @@ export const PACE: Pace = { deadAfter: 120, poll: 5, grace: 120, busy: 120 };
 
 /**
  * Drains a host, then deletes what GitHub still lists of its runners. A host that is off or dead is given up with a line
- * that says so; harmless when repeated.
+ * that says so; one that SSH does not reach but that has runners online is shut down, which drains it too. Harmless when
+ * repeated.
  * @param warn hears one sentence for each thing that was given up.
  * @throws HostError when the host is alive and cannot be drained, or when an API does not answer.
  */
@@ -89,6 +90,12 @@ async function drain(
             `${host} answers SSH but refuses this login or shows another host key (${message}); ${remedy}.`,
           );
         }
+        if (await hasRunnerOnline(job)) {
+          warn(
+            `${host} cannot be reached by SSH (${message}), but its runners are online, so it is shut down, which drains it.`,
+          );
+          return shutDown(job, warn, pace);
+        }
         warn(
           `${host} has not answered for ${pace.deadAfter} s (${message}), so it is not drained.`,
         );
@@ -104,12 +111,14 @@ async function drain(
  * @param warn hears it when the server is given up: dead, or not off in time.
  */
 export async function shutDown(
-  { host, serverId, hetzner, drain: limit, runners }: Retirement,
+  job: Retirement,
   warn: (sentence: string) => void,
   pace: Pace = PACE,
 ): Promise<void> {
+  const { host, serverId, hetzner, drain: limit, runners } = job;
+  const began = seconds();
   const limitSeconds = (limit?.timeoutSeconds ?? 0) + pace.grace;
-  const end = seconds() + limitSeconds;
+  const end = began + limitSeconds;
   let pressed: number | undefined;
   let quiet: number | undefined;
   for (;;) {
@@ -127,8 +136,7 @@ export async function shutDown(
     }
     // A drained host is off in a moment: one without a runner online that stays on does not hear anything.
     if (runners !== undefined) {
-      const listed = await runnersNamed(runners.github, runners.organization, runners.names);
-      quiet = listed.some(({ online }) => online) ? undefined : (quiet ?? now);
+      quiet = (await hasRunnerOnline(job)) ? undefined : (quiet ?? now);
       if (quiet !== undefined && now - quiet >= pace.deadAfter) {
         warn(
           `${host} has had no runner online for ${pace.deadAfter} s and does not shut down, so it is not waited for any more.`,
@@ -136,8 +144,15 @@ export async function shutDown(
         return;
       }
     }
-    await pause(pace.poll * 1000);
+    // The rarer, the longer it takes: hosts that wait for long jobs share the hourly limits of both APIs.
+    await pause(pace.poll * Math.min(6, 1 + (now - began) / 60) * 1000);
   }
+}
+
+async function hasRunnerOnline({ runners }: Retirement): Promise<boolean> {
+  if (runners === undefined) return false;
+  const listed = await runnersNamed(runners.github, runners.organization, runners.names);
+  return listed.some(({ online }) => online);
 }
 
 async function forgetRunners(

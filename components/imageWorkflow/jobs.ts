@@ -14,7 +14,13 @@ import {
 } from "./expressions";
 import type { Strategy } from "./model";
 import { lines, type Parameters } from "./parameters";
-import { BINFMT_IMAGE, BUILDKIT_IMAGE, COSIGN_VERSION, SBOM_SCANNER, TRIVY_VERSION } from "../pins/pins";
+import {
+  BINFMT_IMAGE,
+  BUILDKIT_IMAGE,
+  COSIGN_VERSION,
+  SBOM_SCANNER,
+  TRIVY_VERSION,
+} from "../pins/pins";
 import type { Job, Permissions, Step } from "./workflowFile";
 
 /** Label of the hosted runners for everything but arm64. */

@@ -7,7 +7,7 @@ type AppCredential = Extract<GithubCredential, { readonly kind: "app" }>;
 
 /** What GitHub says of the App that the token service signs in as, and of its installation. */
 export type AppFacts =
-  /** The private key cannot be read or is none of RSA; GitHub knows no such App with this key; or no such installation. */
+  /** The private key cannot be read or is none of RSA; GitHub knows no App with this id and key; or no such installation. */
   | { readonly state: "keyUnreadable" | "refused" | "notInstalled" }
   /** `sentence` says what was asked and what came back. */
   | { readonly state: "failed"; readonly sentence: string }
@@ -35,8 +35,14 @@ export async function readApp(
   if (key === undefined) return { state: "keyUnreadable" };
   try {
     const api = connect(appToken(appId, key, new Date()));
-    const found = await api.get(`/app/installations/${installationId}`, installationAnswer);
-    if (found === undefined) return { state: "notInstalled" };
+    const path = `/app/installations/${installationId}`;
+    const answer = await api.ask(path, [200, 404]);
+    if (answer.status === 404) {
+      // So GitHub calls an App: one that it does not know has no key to be wrong, which would be 401.
+      const isUnknown = /integration not found/i.test(answer.text);
+      return { state: isUnknown ? "refused" : "notInstalled" };
+    }
+    const found = api.parse(path, answer, installationAnswer);
     return {
       state: "installed",
       account: found.account.login,

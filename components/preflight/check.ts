@@ -2,6 +2,7 @@ import * as pulumi from "@pulumi/pulumi";
 import { utils } from "ssh2";
 import { cidrSize, containsCidr, parseCidr } from "../config/cidr";
 import type { FleetConfig } from "../config/load";
+import { githubServerUrl } from "../config/githubUrl";
 import { type FleetSettings, GITHUB_URL } from "../config/schema";
 import { MAX_USER_DATA_BYTES } from "../host/cloudInit";
 import { routedPool } from "../githubOrg/runsOn";
@@ -796,7 +797,7 @@ function appProblems(
     case "refused":
       return sentence(
         "appId",
-        `App ${appId}, which GitHub refuses with this private key (401)`,
+        `App ${appId}, which GitHub does not know with this private key`,
         "the id of the App that githubAuth.privateKey was generated for, and a clock that is right",
       );
     case "notInstalled":
@@ -859,7 +860,7 @@ function githubObstacle(
     case "serversDiffer": {
       const { baseUrl } = obstacle;
       if (githubUrl === GITHUB_URL && baseUrl !== undefined) {
-        return `${namespace}:githubUrl: found ${quote(githubUrl)}, expected ${new URL(baseUrl).origin}, where ${key} leads.`;
+        return `${namespace}:githubUrl: found ${quote(githubUrl)}, expected ${githubServerUrl(new URL(baseUrl))}, where ${key} leads.`;
       }
       const found = baseUrl === undefined ? "nothing" : quote(baseUrl);
       return `${key}: found ${found}, expected ${githubUrl}/, since ${namespace}:githubUrl names that server and the GitHub provider does not read it.`;

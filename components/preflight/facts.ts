@@ -1,5 +1,6 @@
 import { z } from "zod";
 import type { ApiAccess, FleetConfig } from "../config/load";
+import { githubApiUrl } from "../config/githubUrl";
 import type { FleetSettings, TargetSettings } from "../config/schema";
 import { stackLabels } from "../host/labels";
 import { centralPaths } from "../imageWorkflow/emission";
@@ -52,7 +53,7 @@ export interface HetznerFacts {
   readonly locations: ReadonlyMap<string, { readonly networkZone: string }>;
   /** The stack's living servers, by name without the stack's prefix, such as arm64-1-1. */
   readonly servers: ReadonlyMap<string, LivingServer>;
-  /** What the stack's servers were made with, as far as it still lies in the Hetzner project. */
+  /** What the stack's servers were made with, as far as it still lies in the Hetzner project; asked for `ssh` alone. */
   readonly access: {
     /** OpenSSH public key line. */
     readonly sshPublicKey: string | undefined;
@@ -112,9 +113,9 @@ export interface GitHubFacts {
     | { readonly kind: "absent" };
   /** The token of the GitHub provider. */
   readonly token: TokenFacts;
-  /** The token that the token service is given; undefined where it is an App. */
+  /** The token that the token service is given; undefined where it is an App, or where there is no such service. */
   readonly serviceToken: TokenFacts | Obstacle | undefined;
-  /** The App that the token service is; undefined where it is given a token. */
+  /** The App that the token service is; undefined where it is given a token, or where there is no such service. */
   readonly app: AppFacts | undefined;
   /** Whether the organization has a runner group of the configured name; group names ignore case. */
   readonly runnerGroupExists: boolean;
@@ -203,7 +204,9 @@ export async function readFacts(config: FleetConfig, options: ApiOptions = {}): 
   const [hetzner, github] = await Promise.all([
     Object.keys(config.settings.pools).length === 0
       ? undefined
-      : orObstacle(() => readHetzner(config.hcloud, config.prefix, options)),
+      : orObstacle(() =>
+          readHetzner(config.hcloud, config.prefix, config.settings.management, options),
+        ),
     orObstacle<GitHubFacts | ServersDiffer>(
       () =>
         serversDiffer(config.settings.githubUrl, config.github.endpoint) ??
@@ -293,6 +296,7 @@ const pricingAnswer = z.object({
 async function readHetzner(
   access: ApiAccess,
   prefix: string,
+  management: FleetSettings["management"],
   options: ApiOptions,
 ): Promise<HetznerFacts> {
   const token = usableToken(access.token, (length) => length === 64);
@@ -303,8 +307,8 @@ async function readHetzner(
     pages(api, "/server_types", serverTypesPage),
     pages(api, "/locations", locationsPage),
     pages(api, `/servers?${ours}`, serversPage),
-    pages(api, `/ssh_keys?${ours}`, sshKeysPage),
-    pages(api, `/firewalls?${ours}`, firewallsPage),
+    management === "ssh" ? pages(api, `/ssh_keys?${ours}`, sshKeysPage) : [],
+    management === "ssh" ? pages(api, `/firewalls?${ours}`, firewallsPage) : [],
     found(api, "/pricing", pricingAnswer),
   ]);
   const opened = firewalls
@@ -432,6 +436,8 @@ async function readGitHub(
       options,
     );
   const { githubAuth } = settings;
+  // Without own hosts there is no token service that would sign in.
+  const hasHosts = Object.keys(settings.pools).length > 0;
   const api = connect(usableToken(access.token));
   const organization = encodeURIComponent(settings.organization);
   const rights = readRights(api, organization);
@@ -454,8 +460,8 @@ async function readGitHub(
   ] = await Promise.all([
     readOrganization(api, organization),
     rights,
-    githubAuth.kind === "pat" ? readServiceToken(githubAuth.token) : undefined,
-    githubAuth.kind === "app" ? readApp(githubAuth, connect) : undefined,
+    hasHosts && githubAuth.kind === "pat" ? readServiceToken(githubAuth.token) : undefined,
+    hasHosts && githubAuth.kind === "app" ? readApp(githubAuth, connect) : undefined,
     Object.keys(settings.secrets).length === 0
       ? new Map<string, string>()
       : readSecrets(api, organization),
@@ -478,10 +484,10 @@ async function readGitHub(
   };
 }
 
-const endsAt = z
-  .string()
+const endsAt = z.coerce
+  .date()
   .nullish()
-  .transform((text) => (text == null ? undefined : new Date(text)));
+  .transform((date) => date ?? undefined);
 const runnerVersionAnswer = z.object({
   registration_deprecates_at: endsAt,
   runtime_deprecates_at: endsAt,
@@ -868,25 +874,18 @@ function hetznerBase(endpoint: string | undefined): string {
 }
 
 /**
- * Base URL of the REST API, without a slash at its end, derived from the provider's `baseUrl` as the provider does it:
- * github.com and *.ghe.com are served at their `api.` host, every other host is an Enterprise Server, which has the API
- * below /api/v3. Throws for an address that the provider refuses, which `preflight` has reported before.
+ * Base URL of the REST API, without a slash at its end, derived from the provider's `baseUrl` as the provider does it.
+ * Throws for an address that the provider refuses, which `preflight` has reported before.
  */
 export function githubBase(endpoint: string | undefined): string {
   const url = httpUrl(endpoint || "https://api.github.com/");
-  const path = url.pathname.replace(/\/*$/, "/");
-  const isApiHost = url.host === "api.github.com" || /^api\.[a-z0-9-]+\.ghe\.com$/.test(url.host);
-  if (!isApiHost && url.host !== "github.com" && !url.host.endsWith(".ghe.com")) {
-    return `${url.origin}${path.replace(/api\/v3\/$/, "")}api/v3`;
-  }
-  if (url.protocol !== "https:" || path !== "/") {
-    throw new ObstacleError({
-      obstacle: "endpointInvalid",
-      found: JSON.stringify(url.href),
-      expected: "https and no path, since that is how github.com and ghe.com are reached",
-    });
-  }
-  return `https://${isApiHost ? "" : "api."}${url.host}`;
+  const base = githubApiUrl(url);
+  if (base !== undefined) return base;
+  throw new ObstacleError({
+    obstacle: "endpointInvalid",
+    found: JSON.stringify(url.href),
+    expected: "https and no path, since that is how github.com and ghe.com are reached",
+  });
 }
 
 /**

@@ -1,13 +1,18 @@
 import type { FleetSettings } from "../config/schema";
 import { baseModel, type BaseModel, type HostFirewall } from "../host/base";
 import type { HostStack } from "../host/cloudInit";
-import { runnerHostCommands, runnerHostFiles, type RunnerStackModel } from "../runnerHost/stack";
+import {
+  runnerFirewall,
+  runnerHostCommands,
+  runnerHostFiles,
+  type RunnerStackModel,
+} from "../runnerHost/stack";
 import { hostSettings } from "../runnerPool/hostSettings";
 import { placeHosts } from "../runnerPool/placement";
 import { placeTokenService } from "../tokenService/placement";
 import { tokenServiceSettings } from "../tokenService/settings";
 import {
-  TOKEN_SERVICE_PORT,
+  TOKEN_SERVICE_FIREWALL,
   tokenServiceCommands,
   tokenServiceFiles,
   type TokenServiceModel,
@@ -62,7 +67,6 @@ export function plannedHosts(
 
   const runners = Object.entries(settings.pools).flatMap(([pool, poolSettings]) => {
     const host = hostSettings(poolSettings);
-    const asks = placement === "dedicated" && host.runnerImage === "knatnetwork";
     return placeHosts(prefix, pool, poolSettings).map(({ serverName }): PlannedHost => {
       const model: RunnerStackModel = {
         ...host,
@@ -90,11 +94,7 @@ export function plannedHosts(
             packages: host.packages,
             runcmd: host.runcmd,
           },
-          {
-            privatePorts: [],
-            containersMayReach: asks ? [{ address: own.privateIp, port: TOKEN_SERVICE_PORT }] : [],
-            rootPorts: placement === "colocated" ? [TOKEN_SERVICE_PORT] : [],
-          },
+          runnerFirewall(host.runnerImage, { placement, address: own.privateIp }),
         ),
         stack: { files: runnerHostFiles(model), commands: runnerHostCommands(model) },
       };
@@ -106,10 +106,7 @@ export function plannedHosts(
     {
       serverName,
       pool: undefined,
-      base: base(
-        { drainSeconds: 0, packages: [], runcmd: [] },
-        { privatePorts: [TOKEN_SERVICE_PORT], containersMayReach: [] },
-      ),
+      base: base({ drainSeconds: 0, packages: [], runcmd: [] }, TOKEN_SERVICE_FIREWALL),
       stack: {
         files: tokenServiceFiles(service, privateIp),
         commands: tokenServiceCommands({ ...service, serverType }, privateIp),

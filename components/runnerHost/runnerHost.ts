@@ -1,8 +1,9 @@
 import * as pulumi from "@pulumi/pulumi";
 import { Host, type HostEnvironment } from "../host/host";
-import { TOKEN_SERVICE_PORT, type TokenServiceModel } from "../tokenService/stack";
+import type { TokenServiceModel } from "../tokenService/stack";
 import {
   drainCommand,
+  runnerFirewall,
   runnerHostCommands,
   runnerHostFiles,
   runnerNames,
@@ -61,16 +62,7 @@ export class RunnerHost extends pulumi.ComponentResource {
           const model = { ...args, hostName: args.serverName, runnerGroup, tokenService: source };
           return { files: runnerHostFiles(model), commands: runnerHostCommands(model) };
         }),
-        firewall: {
-          privatePorts: [],
-          // The host's scripts ask for what registers GitHub's image; the origin's asks from its container.
-          containersMayReach:
-            tokenService.placement === "dedicated" && args.runnerImage === "knatnetwork"
-              ? [{ address: tokenService.address, port: TOKEN_SERVICE_PORT }]
-              : [],
-          // Where a service beside the runners is published for the host's scripts.
-          rootPorts: tokenService.placement === "colocated" ? [TOKEN_SERVICE_PORT] : [],
-        },
+        firewall: runnerFirewall(args.runnerImage, tokenService),
         rebootWindow: args.rebootWindow,
         registryMirrors: args.registryMirrors,
         drain: {

@@ -67,6 +67,27 @@ export interface RunnerStackModel extends BuildkitModel {
     | { readonly placement: "colocated"; readonly service: TokenServiceModel };
 }
 
+/** What of a host's firewall its runners need. `address`: of the dedicated service in the private network. */
+export function runnerFirewall<Address>(
+  runnerImage: RunnerStackModel["runnerImage"],
+  tokenService:
+    | { readonly placement: "dedicated"; readonly address: Address }
+    | { readonly placement: "colocated" },
+): {
+  privatePorts: number[];
+  containersMayReach: { address: Address; port: number }[];
+  rootPorts: number[];
+} {
+  if (tokenService.placement === "colocated") {
+    // Where the service is published for the host's scripts.
+    return { privatePorts: [], containersMayReach: [], rootPorts: [TOKEN_SERVICE_PORT] };
+  }
+  // The host's scripts ask for what registers GitHub's image; the origin's asks from its container.
+  const asks = runnerImage === "knatnetwork";
+  const service = { address: tokenService.address, port: TOKEN_SERVICE_PORT };
+  return { privatePorts: [], containersMayReach: asks ? [service] : [], rootPorts: [] };
+}
+
 /** Takes every slot out of service: to be run on the host before it is deleted or powered off. */
 export function drainCommand(timeoutSeconds: number): string {
   return `${STACK_DIRECTORY}/bin/drain ${timeoutSeconds}`;

@@ -11,12 +11,21 @@ const {
 } = process.env;
 
 const labels = JSON.parse(RUNNER_LABELS).map((label) => label.toLowerCase());
-const repositories = JSON.parse(REPOSITORIES);
+let repositories = JSON.parse(REPOSITORIES);
+/** GitHub allows 5,000 an hour, for everything that we do: a look that takes more is followed by a longer pause. */
+const REQUESTS_A_PAUSE = 4;
+const ATTEMPTS = 4;
+const pollSeconds = Number(POLL_SECONDS);
+let requests = 0;
 const deadline = Date.now() + Number(TIMEOUT_SECONDS) * 1000;
 
 try {
   for (;;) {
-    const queued = (await Promise.all(repositories.map(queuedJobs))).flat();
+    requests = 0;
+    const found = await Promise.all(repositories.map(queuedJobs));
+    const queued = found.flat();
+    // Nothing is queued any more where nothing is now.
+    repositories = repositories.filter((_, index) => found[index].length > 0);
     if (queued.length === 0) break;
     const left = await runnersOnline();
     if (left === 0 || Date.now() > deadline) {
@@ -31,7 +40,7 @@ try {
       );
       break;
     }
-    await new Promise((resolve) => setTimeout(resolve, Number(POLL_SECONDS) * 1000));
+    await pause(pollSeconds * Math.max(1, requests / REQUESTS_A_PAUSE));
   }
 } catch (error) {
   const reason = error.cause?.message ?? error.message;
@@ -44,10 +53,8 @@ async function queuedJobs(repository) {
   const root = `/repos/${GITHUB_ORGANIZATION}/${repository}/actions/runs`;
   const found = [];
   for (const status of ["queued", "in_progress"]) {
-    const { workflow_runs: runs } = await get(`${root}?status=${status}&per_page=100`);
-    for (const run of runs) {
-      const { jobs } = await get(`${root}/${run.id}/jobs?filter=latest&per_page=100`);
-      for (const job of jobs) {
+    for (const run of await list(`${root}?status=${status}`, "workflow_runs")) {
+      for (const job of await list(`${root}/${run.id}/jobs?filter=latest`, "jobs")) {
         const wanted = job.labels.map((label) => label.toLowerCase());
         if (job.status === "queued" && labels.every((label) => wanted.includes(label))) {
           found.push(run.html_url);
@@ -59,7 +66,7 @@ async function queuedJobs(repository) {
 }
 
 async function runnersOnline() {
-  const { runners } = await get(`/orgs/${GITHUB_ORGANIZATION}/actions/runners?per_page=100`);
+  const runners = await list(`/orgs/${GITHUB_ORGANIZATION}/actions/runners?`, "runners");
   return runners.filter(
     ({ status, labels: own }) =>
       status === "online" &&
@@ -67,15 +74,41 @@ async function runnersOnline() {
   ).length;
 }
 
+/** Everything of a list; GitHub ends lists of runs after a thousand. */
+async function list(path, key) {
+  const items = [];
+  for (let page = 1; page <= 100; page++) {
+    const body = await get(`${path}&per_page=100&page=${page}`);
+    items.push(...body[key]);
+    if (body[key].length < 100) break;
+  }
+  return items;
+}
+
+/** Once more where the network or GitHub is at fault. */
 async function get(path) {
-  const response = await fetch(`${GITHUB_API}${path}`, {
-    headers: {
-      accept: "application/vnd.github+json",
-      authorization: `Bearer ${GITHUB_TOKEN}`,
-      "user-agent": "runner-fleet",
-    },
-    signal: AbortSignal.timeout(30_000),
-  });
-  if (!response.ok) throw new Error(`GitHub answered ${response.status} to GET ${path}.`);
-  return response.json();
+  for (let attempt = 1; ; attempt++) {
+    requests++;
+    try {
+      const response = await fetch(`${GITHUB_API}${path}`, {
+        headers: {
+          accept: "application/vnd.github+json",
+          authorization: `Bearer ${GITHUB_TOKEN}`,
+          "user-agent": "runner-fleet",
+        },
+        signal: AbortSignal.timeout(30_000),
+      });
+      if (response.ok) return await response.json();
+      const error = new Error(`GitHub answered ${response.status} to GET ${path}.`);
+      error.final = response.status < 500;
+      throw error;
+    } catch (error) {
+      if (error.final || attempt === ATTEMPTS) throw error;
+    }
+    await pause(pollSeconds * attempt);
+  }
+}
+
+function pause(seconds) {
+  return new Promise((resolve) => setTimeout(resolve, seconds * 1000));
 }

@@ -1,12 +1,21 @@
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
+import { githubApiUrl } from "../config/githubUrl";
+import { GITHUB_URL } from "../config/schema";
 import type { HostFile } from "../host/applyScript";
+import type { HostFirewall } from "../host/base";
 import { type ComposeService, composeFile, STACK_DIRECTORY } from "../host/compose";
 import { KNATNETWORK_KMS_IMAGE, NODE_IMAGE } from "../pins/pins";
 
 /** Port of the KMS protocol of `knatnetwork/github-runner-kms`. */
 export const TOKEN_SERVICE_PORT = 3000;
+
+/** What of a host's firewall a dedicated service needs. */
+export const TOKEN_SERVICE_FIREWALL: HostFirewall = {
+  privatePorts: [TOKEN_SERVICE_PORT],
+  containersMayReach: [],
+};
 
 /** The network of a colocated service and of the containers that may reach it. */
 export const TOKEN_NETWORK = "tokens";
@@ -143,7 +152,8 @@ function builtinService(
     read_only: true,
     cap_drop: ["ALL"],
     security_opt: ["no-new-privileges:true"],
-    // The service takes half of it at the most; the check of its health is a second Node for a moment.
+    // The service itself holds 58 MiB when idle, 64 with 50 clients and 68 with 500; the check of its health is a
+    // second Node beside it for a moment, and a limit without room for both would end the service for being asked.
     mem_limit: "128m",
     ...(ownServer && { environment: { NODE_EXTRA_CA_CERTS: HOST_AUTHORITIES } }),
     volumes: [
@@ -176,7 +186,6 @@ function builtinService(
  */
 export const NODE_OPTIONS = ["--jitless", "--max-old-space-size=32", "--max-semi-space-size=1"];
 
-const GITHUB_URL = "https://github.com";
 /** What the host trusts, such as the authority of an own GitHub server; Node knows its own list alone. */
 const HOST_AUTHORITIES = "/etc/ssl/certs/ca-certificates.crt";
 
@@ -188,7 +197,7 @@ function configFile(
   const config = {
     listen: { address: at.address, port: TOKEN_SERVICE_PORT },
     github: {
-      apiUrl: githubUrl === GITHUB_URL ? "https://api.github.com" : `${githubUrl}/api/v3`,
+      apiUrl: githubApiUrl(new URL(githubUrl)),
       timeoutMs: 10_000,
     },
     auth: credential,

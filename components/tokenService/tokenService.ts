@@ -1,7 +1,7 @@
 import * as pulumi from "@pulumi/pulumi";
 import { Host, type HostArgs, type HostEnvironment } from "../host/host";
 import {
-  TOKEN_SERVICE_PORT,
+  TOKEN_SERVICE_FIREWALL,
   tokenServiceCommands,
   tokenServiceFiles,
   type TokenServiceModel,
@@ -59,7 +59,7 @@ export class TokenService extends pulumi.ComponentResource {
           files: tokenServiceFiles(known, privateIp),
           commands: tokenServiceCommands({ ...known, serverType }, privateIp),
         })),
-        firewall: { privatePorts: [TOKEN_SERVICE_PORT], containersMayReach: [] },
+        firewall: TOKEN_SERVICE_FIREWALL,
         rebootWindow,
         registryMirrors,
       },

@@ -9,7 +9,7 @@ compose=(docker compose --project-directory /opt/runner-fleet)
 
 # What the scripts tell each other, gone with a reboot:
 #   draining-N  slot N is out of service; holds who wanted that: operator or guard
-#   lock-N      held while a drain stops the slot's unit, and while undrain starts it
+#   lock-N      held while a drain stops the slot's unit, and while undrain starts it; lock-converge: by converge
 #   cordoned-N  GitHub was told to give the slot's runner no job
 #   stopped-N   the unit is being stopped: how its container ends is no failure
 #   started-N, listening-N, waiting-N  since when it starts, listens, or waits before it tries again
@@ -33,13 +33,24 @@ enabled() {
 # or `up` would start them past their units.
 definition() {
   local hash
-  hash=$("${compose[@]}" --profile runner config --hash "runner-$1")
+  # Said here because a caller that keeps what this prints does not end by itself.
+  hash=$("${compose[@]}" --profile runner config --hash "runner-$1") || return 1
   { echo "$hash"; grep -Ev '^(DRAIN_SECONDS|WORK_MAX_PERCENT)=' /opt/runner-fleet/runner.env; } | sha256sum | cut -d ' ' -f 1
 }
 
-# present N: whether slot N has a container, running or not.
+# present N: whether slot N has a container, running or not. Ends the script when Docker does not tell within a minute, as
+# while it is updated: containers go on meanwhile, and one that cannot be seen may have a job.
 present() {
-  docker container inspect "runner-$1" >/dev/null 2>&1
+  local wait id
+  for ((wait = 0; wait < 60; wait++)); do
+    if id=$(docker container ls --all --quiet --filter "name=^runner-$1\$" 2>/dev/null); then
+      [ -n "$id" ]
+      return
+    fi
+    sleep 1
+  done
+  echo "slot $1: Docker does not answer, so nobody can tell whether a job runs" >&2
+  exit 1
 }
 
 # processes N NAME: the processes of that name in the container of slot N. Seen in the process table, not asked of
@@ -92,20 +103,21 @@ runner_name() {
   cat "/var/lib/runner-fleet/slot-$1.runner" 2>/dev/null || true
 }
 
-# ask METHOD PATH [OPTION...]: asks the token service; prints its answer and, on a last line, its status, which is 000
-# when there was none. The password is in curl's configuration and on no command line.
+# ask METHOD PATH [OPTION...]: asks the token service; prints its answer and, on a last line, its status: 000 when none
+# came, "unsent" when nobody was there to be asked. The password is in curl's configuration and on no command line.
 ask() {
   local method=$1 path=$2
   shift 2
   curl --config /etc/runner-fleet/token-service.curl --silent --show-error --connect-timeout 5 --max-time 30 \
-    --request "$method" --write-out '\n%{http_code}\n' "$@" "$TOKEN_SERVICE_URL$path" || true
+    --request "$method" --write-out '\n%{http_code}\n' "$@" "$TOKEN_SERVICE_URL$path" ||
+    if [ $? -eq 7 ]; then echo unsent; fi
 }
 
 # refusal ANSWER: what an answer that is no success says, in one line.
 refusal() {
   local status=${1##*$'\n'} message
   message=$(printf '%s\n' "$1" | sed -n 's/.*"message"[[:space:]]*:[[:space:]]*"\(\([^"\\]\|\\.\)*\)".*/\1/p' | head -n 1)
-  if [ "$status" = 000 ]; then
+  if [ "$status" = 000 ] || [ "$status" = unsent ]; then
     echo "the token service at $TOKEN_SERVICE_URL does not answer"
   else
     echo "the token service answers $status${message:+: $message}"
@@ -140,8 +152,8 @@ forget() {
     if [ "$code" -ne 0 ]; then kept=("$name" "${kept[@]}"); fi
   done
   if [ ${#kept[@]} -gt 0 ]; then
-    printf '%s\n' "${kept[@]}" >"$left.new"
-    mv -f "$left.new" "$left"
+    # A disk that is full takes no note: then what there is of it stays.
+    if ! printf '%s\n' "${kept[@]}" >"$left.new" || ! mv -f "$left.new" "$left"; then return 0; fi
   else
     rm -f "$left"
   fi
@@ -166,6 +178,12 @@ thaw() {
 listener() {
   local pid
   for pid in $(processes "$1" Runner.Listener); do kill -s "$2" "$pid" 2>/dev/null || true; done
+}
+
+# resume N: has the runner of slot N go on, however it was held.
+resume() {
+  thaw "$1"
+  listener "$1" CONT
 }
 
 # leave N: takes the runner of slot N, which is frozen and has no job, out of GitHub's list and ends its container.
@@ -218,8 +236,8 @@ retire() {
   # shellcheck source=/dev/null
   if [ -e "$run/$runner.env" ]; then . "$run/$runner.env"; fi
   working "$slot" || cordon "$slot"
-  # Whatever ends this must not leave the runner frozen.
-  trap 'thaw "$slot"' EXIT
+  # Whatever ends this must not leave the runner held.
+  trap 'resume "$slot"' EXIT
   trap 'exit 143' TERM INT HUP
   while present "$slot"; do
     if [ -n "$mark" ] && [ ! -e "$mark" ]; then return 1; fi

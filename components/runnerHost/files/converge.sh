@@ -7,6 +7,13 @@ set -euo pipefail
 
 count=$1 drain_seconds=$2 online_seconds=$3
 
+# One at a time: a run that was interrupted may still be at work here.
+exec {turn}>"$run/lock-converge"
+if ! flock --timeout "$((drain_seconds + online_seconds + 600))" "$turn"; then
+  echo "an earlier run is still at work on this host" >&2
+  exit 1
+fi
+
 systemctl daemon-reload
 
 # Before anything is stopped, and outside the time that a runner has to come online in.

@@ -25,10 +25,22 @@ empty_work() {
   rm -rf --one-file-system -- "$work"
 }
 
-# After a crash of Docker's client the container may still be at work: its job comes first.
+# ended: waits for the container that the slot has, if any. Docker's client may have ended before it, by a crash or with
+# Docker itself while that is updated: the job goes on, and needs its work folder.
+ended() {
+  while present "$slot"; do
+    if docker wait "$runner" >/dev/null 2>&1; then
+      docker rm --force "$runner" >/dev/null 2>&1 || true
+      return
+    fi
+    sleep 1
+  done
+}
+
 if present "$slot"; then
-  docker wait "$runner" >/dev/null || true
-  docker rm --force "$runner" >/dev/null 2>&1 || true
+  # Whoever holds it was ended at that, unless the slot is being drained.
+  if [ ! -e "$run/draining-$slot" ]; then resume "$slot"; fi
+  ended
 fi
 in_service
 rm -f "$run/stopped-$slot" "$run/cordoned-$slot" "$run/listening-$slot" "$run/worked-$slot" "$run/started-$slot"
@@ -87,7 +99,8 @@ case $RUNNER_IMAGE-$TOKEN_SERVICE in
       sed -n 's/.*"encoded_jit_config"[[:space:]]*:[[:space:]]*"\([A-Za-z0-9+/=_-]*\)".*/\1/p')
     if [ "${answer##*$'\n'}" != 201 ] || [ -z "$input" ]; then
       echo "runner $name is not registered: $(refusal "$answer")" >&2
-      rm -f "$last"
+      # It may be, where an answer was lost or came from somebody in between: then the next start removes it.
+      case ${answer##*$'\n'} in 4?? | unsent) rm -f "$last" ;; esac
       exit 1
     fi
     ;;
@@ -138,6 +151,7 @@ status=${PIPESTATUS[1]}
 set -e
 unset input
 kill "$watch" "$mend" 2>/dev/null || true
+ended
 empty_work
 if [ "$status" -eq 0 ]; then
   # GitHub forgets an ephemeral runner with its job.

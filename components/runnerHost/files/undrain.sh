@@ -17,10 +17,10 @@ for slot in "${slots[@]}"; do
   exec {lock}>"$run/lock-$slot"
   flock "$lock"
   rm -f "$mark"
-  thaw "$slot"
+  resume "$slot"
   # A runner that GitHub gives no job any more makes way for a new one, after its job if it has one. A unit without a
-  # runner may have seen the mark and be about to end.
-  if [ -e "$run/cordoned-$slot" ] || ! present "$slot"; then verb=restart; else verb=start; fi
+  # runner may have seen the mark and be about to end. It starts also when Docker does not tell: it waits for that itself.
+  if [ -e "$run/cordoned-$slot" ] || ! (present "$slot"); then verb=restart; else verb=start; fi
   systemctl "$verb" --no-block "runner-slot@$slot.service"
   exec {lock}>&-
 done

@@ -111,6 +111,7 @@ const text = (form) => (value) => typeof value === "string" && form.test(value);
 /** @param {Check} check @returns {Check} */
 const listOf = (check) => (value) => Array.isArray(value) && value.every(check);
 const ID = whole(1, Number.MAX_SAFE_INTEGER);
+const RUNNER_NAME = /^[\w.-]{1,64}$/;
 
 /** Every key of the configuration, what is right for it, and how that is called. @type {[string, Check, string][]} */
 const KEYS = [
@@ -199,56 +200,47 @@ function keyType(pem) {
 // Metrics
 
 const BUCKETS = [0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30];
+const REQUESTS = "token_service_requests_total";
+const GITHUB_REQUESTS = "token_service_github_requests_total";
+const CACHE_REQUESTS = "token_service_cache_requests_total";
+const GITHUB_SECONDS = "token_service_github_request_duration_seconds";
+/** @type {Record<string, [type: string, help: string]>} */
+const FAMILIES = {
+  [REQUESTS]: ["counter", "Requests by route and answer."],
+  [GITHUB_REQUESTS]: ["counter", "Exchanges with GitHub by what came of them."],
+  [CACHE_REQUESTS]: ["counter", "Tokens that were asked for by whether one was at hand."],
+  [GITHUB_SECONDS]: ["histogram", "Time that exchanges with GitHub took."],
+};
 
 /** Counts what happens and prints it in Prometheus' text format. Label values are this file's own words. */
 function createMetrics() {
-  /** @type {Map<string, { help: string, series: Map<string, number> }>} */
-  const counters = new Map();
-  /** @type {Map<string, { counts: number[], sum: number, count: number }>} */
-  const latencies = new Map();
-  /** @param {Record<string, string | number>} labels */
-  const print = (labels) =>
-    `{${Object.entries(labels)
-      .map(([key, value]) => `${key}="${value}"`)
-      .join(",")}}`;
+  /** The value of each series, by family. @type {Map<string, Map<string, number>>} */
+  const families = new Map();
+  /** @param {string} family @param {string} name @param {Record<string, string | number>} labels @param {number} value */
+  function add(family, name, labels, value) {
+    const series = families.get(family) ?? new Map();
+    const list = Object.entries(labels).map(([key, text]) => `${key}="${text}"`);
+    const key = `${name}{${list.join(",")}}`;
+    families.set(family, series.set(key, (series.get(key) ?? 0) + value));
+  }
   return {
-    /** @param {string} name @param {string} help @param {Record<string, string | number>} labels */
-    count(name, help, labels) {
-      const counter = counters.get(name) ?? { help, series: new Map() };
-      counters.set(name, counter);
-      const key = print(labels);
-      counter.series.set(key, (counter.series.get(key) ?? 0) + 1);
-    },
+    /** @param {string} family @param {Record<string, string | number>} labels */
+    count: (family, labels) => add(family, family, labels, 1),
     /** @param {string} operation @param {number} seconds */
     time(operation, seconds) {
-      const known = latencies.get(operation);
-      const histogram = known ?? { counts: BUCKETS.map(() => 0), sum: 0, count: 0 };
-      if (known === undefined) latencies.set(operation, histogram);
-      BUCKETS.forEach((bound, index) => {
-        if (seconds <= bound) histogram.counts[index] = (histogram.counts[index] ?? 0) + 1;
-      });
-      histogram.sum += seconds;
-      histogram.count += 1;
+      for (const le of BUCKETS)
+        add(GITHUB_SECONDS, `${GITHUB_SECONDS}_bucket`, { operation, le }, seconds <= le ? 1 : 0);
+      add(GITHUB_SECONDS, `${GITHUB_SECONDS}_bucket`, { operation, le: "+Inf" }, 1);
+      add(GITHUB_SECONDS, `${GITHUB_SECONDS}_sum`, { operation }, seconds);
+      add(GITHUB_SECONDS, `${GITHUB_SECONDS}_count`, { operation }, 1);
     },
     /** @param {Record<string, readonly [help: string, value: number]>} gauges */
     text(gauges) {
       const lines = [];
-      for (const [name, { help, series }] of counters) {
-        lines.push(`# HELP ${name} ${help}`, `# TYPE ${name} counter`);
-        for (const [labels, value] of series) lines.push(`${name}${labels} ${value}`);
-      }
-      if (latencies.size > 0) {
-        const name = "token_service_github_request_duration_seconds";
-        lines.push(`# HELP ${name} Time that exchanges with GitHub took.`);
-        lines.push(`# TYPE ${name} histogram`);
-        for (const [operation, { counts, sum, count }] of latencies) {
-          BUCKETS.forEach((le, index) =>
-            lines.push(`${name}_bucket${print({ operation, le })} ${counts[index]}`),
-          );
-          lines.push(`${name}_bucket${print({ operation, le: "+Inf" })} ${count}`);
-          lines.push(`${name}_sum${print({ operation })} ${sum}`);
-          lines.push(`${name}_count${print({ operation })} ${count}`);
-        }
+      for (const [name, series] of families) {
+        const [type, help] = FAMILIES[name] ?? [];
+        lines.push(`# HELP ${name} ${help}`, `# TYPE ${name} ${type}`);
+        for (const [key, value] of series) lines.push(`${key} ${value}`);
       }
       for (const [name, [help, value]] of Object.entries(gauges))
         lines.push(`# HELP ${name} ${help}`, `# TYPE ${name} gauge`, `${name} ${value}`);
@@ -260,6 +252,10 @@ function createMetrics() {
 /** @typedef {ReturnType<typeof createMetrics>} Metrics */
 
 // GitHub
+
+/** What is deleted of a runner, which answers mean that it is gone, and which one that a job keeps it. */
+const WHOLE = { operation: "delete-runner", tail: "", gone: [204, 404], busy: 422 };
+const LABELS = { operation: "cordon-runner", tail: "/labels", gone: [200, 404], busy: 0 };
 
 /**
  * GitHub's API under the service's credential.
@@ -273,16 +269,24 @@ function createGitHub({ github: { apiUrl, timeoutMs = 10_000 }, auth }, dependen
   const now = () => dependencies.now() + skew;
   /** Until then, by `performance.now()`, GitHub wants no requests. */
   let limitedUntil = 0;
-  const appKey = auth.kind === "app" ? createPrivateKey(auth.privateKey) : undefined;
   const deadline = () => performance.now() + 2 * timeoutMs;
 
   /**
-   * One exchange. Throws a Refusal when there is no answer.
-   * @param {string} operation @param {string} method @param {string} path @param {string} authorization
-   * @param {unknown} body @param {number} ms
+   * @typedef {object} Question
+   * @property {string} operation as logs and metrics call it
+   * @property {string} method
+   * @property {string} path
+   * @property {unknown} [body]
+   * @property {number} until by `performance.now()`
+   * @property {boolean} [repeatable] Whether to ask again does no harm when GitHub has done it already. Default: true.
+   */
+
+  /**
+   * One exchange. Throws a Refusal, and nothing else, when there is no answer.
+   * @param {string} token @param {Question} question @param {number} ms
    * @returns {Promise<Answer>}
    */
-  async function exchange(operation, method, path, authorization, body, ms) {
+  async function exchange(token, { operation, method, path, body }, ms) {
     const abort = new AbortController();
     const timer = setTimeout(() => abort.abort(), ms);
     const started = performance.now();
@@ -293,7 +297,7 @@ function createGitHub({ github: { apiUrl, timeoutMs = 10_000 }, auth }, dependen
         headers: {
           accept: "application/vnd.github+json",
           "accept-encoding": "identity",
-          authorization,
+          authorization: `Bearer ${token}`,
           "user-agent": "runner-fleet-token-service",
           "x-github-api-version": "2022-11-28",
           ...(body !== undefined && { "content-type": "application/json" }),
@@ -304,8 +308,7 @@ function createGitHub({ github: { apiUrl, timeoutMs = 10_000 }, auth }, dependen
       });
       const answer = await readAnswer(response);
       // What says an error is logged and passed on; a proxy may put into it what it was sent.
-      const text =
-        response.status < 300 ? answer : answer.replaceAll(authorization.slice(7), "***");
+      const text = response.status < 300 ? answer : answer.replaceAll(token, "***");
       outcome = String(response.status);
       const date = Date.parse(response.headers.get("date") ?? "");
       if (!Number.isNaN(date)) skew = date - dependencies.now();
@@ -322,8 +325,7 @@ function createGitHub({ github: { apiUrl, timeoutMs = 10_000 }, auth }, dependen
     } finally {
       clearTimeout(timer);
       const seconds = (performance.now() - started) / 1000;
-      const help = "Exchanges with GitHub by what came of them.";
-      metrics.count("token_service_github_requests_total", help, { operation, status: outcome });
+      metrics.count(GITHUB_REQUESTS, { operation, status: outcome });
       metrics.time(operation, seconds);
       if (!/^[23]/.test(outcome))
         dependencies.log({ level: "warn", event: "github", operation, status: outcome, seconds });
@@ -332,68 +334,51 @@ function createGitHub({ github: { apiUrl, timeoutMs = 10_000 }, auth }, dependen
 
   /**
    * An exchange, and again when it failed in a way that may pass. GitHub's last answer, or a Refusal.
-   * @param {string} operation @param {string} method @param {string} path @param {string} authorization
-   * @param {{ body?: unknown, until: number, repeatable?: boolean }} options `repeatable`: whether to ask again does no
-   *   harm when GitHub has done it already.
+   * @param {string} token @param {Question} question
    */
-  async function persist(operation, method, path, authorization, options) {
-    const { body, until, repeatable = true } = options;
+  async function persist(token, question) {
+    const { until, repeatable = true } = question;
     for (let attempt = 1; ; attempt += 1) {
       const pause = limitedUntil - performance.now();
-      if (pause > Math.min(LONGEST_PAUSE, until - performance.now()))
-        throw comeAgain("GitHub's rate limit is reached.", pause, 429);
-      if (pause > 0) await sleep(pause);
-      let last;
-      try {
-        const ms = Math.max(1, Math.min(timeoutMs, Math.ceil(until - performance.now())));
-        const answer = await exchange(operation, method, path, authorization, body, ms);
+      if (pause > 0) {
+        if (pause > Math.min(LONGEST_PAUSE, until - performance.now()))
+          throw comeAgain("GitHub's rate limit is reached.", pause, 429);
+        await sleep(pause);
+      }
+      const ms = Math.min(timeoutMs, Math.ceil(until - performance.now()));
+      // What GitHub does after we have stopped to listen is lost, and done all the same.
+      if (ms < (repeatable ? 1 : timeoutMs / 2))
+        throw new Refusal(504, "GitHub was not asked, since too little time was left.");
+      const answer = await exchange(token, question, ms).catch(
+        (/** @type {Refusal} */ refusal) => refusal,
+      );
+      let problem = answer;
+      if (!(answer instanceof Refusal)) {
         const limit = rateLimit(answer, now());
-        if (limit !== undefined) limitedUntil = performance.now() + limit;
-        // GitHub has done nothing then, so that it can be asked again in any case.
-        if (limit !== undefined && attempt < ATTEMPTS) continue;
-        if (limit !== undefined) throw comeAgain("GitHub's rate limit is reached.", limit, 429);
+        if (limit !== undefined) {
+          // GitHub has done nothing then, so that it can be asked again in any case.
+          limitedUntil = performance.now() + limit;
+          if (attempt < ATTEMPTS) continue;
+          throw comeAgain("GitHub's rate limit is reached.", limit, 429);
+        }
         if (answer.status < 500) return answer;
-        last = refused(answer, true);
-      } catch (error) {
-        if (!(error instanceof Refusal) || error.status === 429) throw error;
-        last = error;
+        problem = refused(answer, 502, true);
       }
       const wait = 200 * 3 ** (attempt - 1) * (0.75 + Math.random() / 2);
-      const mayAsk = repeatable || !last.uncertain;
-      if (!mayAsk || attempt === ATTEMPTS || performance.now() + wait > until) throw last;
+      const mayAsk = repeatable || !(/** @type {Refusal} */ (problem).uncertain);
+      if (!mayAsk || attempt === ATTEMPTS || performance.now() + wait > until) throw problem;
       await sleep(wait);
     }
   }
 
-  /**
-   * The same with the credential; one that GitHub no longer takes is renewed once.
-   * @param {string} operation @param {string} method @param {string} path
-   * @param {{ body?: unknown, until: number, repeatable?: boolean }} options
-   */
-  async function ask(operation, method, path, options) {
-    if (auth.kind === "pat")
-      return persist(operation, method, path, `Bearer ${auth.token}`, options);
-    const first = await installation.get();
-    const answer = await persist(operation, method, path, `Bearer ${first.token}`, options);
+  /** The same with the credential; one that GitHub no longer takes is renewed once. @param {Question} question */
+  async function ask(question) {
+    if (auth.kind === "pat") return persist(auth.token, question);
+    const token = await installation.get();
+    const answer = await persist(token, question);
     if (answer.status !== 401) return answer;
-    installation.drop(first.token);
-    const second = await installation.get();
-    return persist(operation, method, path, `Bearer ${second.token}`, options);
-  }
-
-  /** A JWT of the App; GitHub takes none that is longer than ten minutes or begins in its future. */
-  function jwt() {
-    /** @param {unknown} part */
-    const encode = (part) => Buffer.from(JSON.stringify(part)).toString("base64url");
-    const seconds = Math.floor(now() / 1000);
-    const claims = {
-      iat: seconds - 60,
-      exp: seconds + 8 * 60,
-      iss: auth.kind === "app" ? auth.appId : 0,
-    };
-    const signed = `${encode({ alg: "RS256", typ: "JWT" })}.${encode(claims)}`;
-    const key = /** @type {import("node:crypto").KeyObject} */ (appKey);
-    return `${signed}.${sign("RSA-SHA256", Buffer.from(signed), key).toString("base64url")}`;
+    installation.drop(token);
+    return persist(await installation.get(), question);
   }
 
   /**
@@ -404,7 +389,7 @@ function createGitHub({ github: { apiUrl, timeoutMs = 10_000 }, auth }, dependen
   function cached(kind, { renewBefore, usableUntil }, fetchToken) {
     /** @type {Token | undefined} */
     let held;
-    /** @type {Promise<Token> | undefined} */
+    /** @type {Promise<string> | undefined} */
     let flight;
     const fly = async () => {
       const answer = await fetchToken();
@@ -414,21 +399,19 @@ function createGitHub({ github: { apiUrl, timeoutMs = 10_000 }, auth }, dependen
       if (typeof token !== "string" || !/^[\x21-\x7e]+$/.test(token) || Number.isNaN(end))
         throw new Refusal(502, "GitHub's answer holds no token.", { github: answer.status });
       held = { token, expiresAt: Math.min(end, now() + HOUR) };
-      return held;
+      return token;
     };
     return {
       async get() {
         const left = held === undefined ? 0 : held.expiresAt - now();
-        const hit = held !== undefined && left > usableUntil;
-        const help = "Tokens that were asked for by whether one was at hand.";
-        const labels = { token: kind, result: hit ? "hit" : "miss" };
-        metrics.count("token_service_cache_requests_total", help, labels);
-        if (held !== undefined && left > renewBefore) return held;
+        const hit = left > usableUntil ? held : undefined;
+        metrics.count(CACHE_REQUESTS, { token: kind, result: hit ? "hit" : "miss" });
+        if (hit !== undefined && left > renewBefore) return hit.token;
         flight ??= fly().finally(() => (flight = undefined));
-        if (held === undefined || !hit) return flight;
+        if (hit === undefined) return flight;
         // Renewed beside: the old one still serves, and the failure is in the log.
         flight.catch(() => undefined);
-        return held;
+        return hit.token;
       },
       /** @param {string} token */
       drop(token) {
@@ -438,96 +421,95 @@ function createGitHub({ github: { apiUrl, timeoutMs = 10_000 }, auth }, dependen
   }
 
   const installation = cached("installation", INSTALLATION_TOKEN, async () => {
-    const id = auth.kind === "app" ? auth.installationId : 0;
-    const path = `/app/installations/${id}/access_tokens`;
+    if (auth.kind !== "app") throw new Error("A personal access token has no installation.");
     const until = deadline();
-    const request = () =>
-      persist("installation-token", "POST", path, `Bearer ${jwt()}`, { body: {}, until });
+    const path = `/app/installations/${auth.installationId}/access_tokens`;
+    const question = { operation: "installation-token", method: "POST", path, body: {}, until };
     const before = skew;
-    const answer = await request();
+    const answer = await persist(appToken(auth, now()), question);
     // Refused since our clock is wrong: GitHub's is known now.
-    return answer.status === 401 && Math.abs(skew - before) > 30_000 ? request() : answer;
+    const isLate = answer.status === 401 && Math.abs(skew - before) > 30_000;
+    return isLate ? persist(appToken(auth, now()), question) : answer;
   });
 
-  /** @type {Map<string, ReturnType<typeof cached>>} */
+  /** By path, which the lists of what is allowed bound. @type {Map<string, ReturnType<typeof cached>>} */
   const runnerTokens = new Map();
 
   /**
-   * The runners of that name: one, or none.
-   * @param {Scope} scope @param {string} name @param {number} until
-   */
-  async function find(scope, name, until) {
-    const path = `${scope.api}/actions/runners?name=${encodeURIComponent(name)}&per_page=100`;
-    const answer = await ask("find-runner", "GET", path, { until });
-    if (answer.status !== 200) throw refused(answer);
-    const { runners } = parse(answer);
-    if (!Array.isArray(runners))
-      throw new Refusal(502, "GitHub's answer holds no list of runners.");
-    return runners.filter((one) => one?.name === name && Number.isInteger(one.id));
-  }
-
-  /**
-   * Deletes a runner by name; content when there is none.
-   * @param {Scope} scope @param {string} name @param {number} until
+   * Deletes the runners of that name, one or none, or what they have; content when there is nothing.
+   * @param {typeof WHOLE} what @param {Scope} scope @param {string} name @param {number} [until]
    * @param {(runner: any) => boolean} [which]
    */
-  async function remove(scope, name, until, which = () => true) {
-    for (const { id } of (await find(scope, name, until)).filter(which)) {
-      const path = `${scope.api}/actions/runners/${id}`;
-      const answer = await ask("delete-runner", "DELETE", path, { until });
-      if (answer.status === 422) throw refused(answer, false, 409);
-      if (answer.status !== 204 && answer.status !== 404) throw refused(answer);
+  async function remove(what, scope, name, until = deadline(), which = () => true) {
+    const runners = `${scope.api}/actions/runners`;
+    const path = `${runners}?name=${encodeURIComponent(name)}&per_page=100`;
+    const list = await ask({ operation: "find-runner", method: "GET", path, until });
+    if (list.status !== 200) throw refused(list);
+    const { runners: found } = parse(list);
+    if (!Array.isArray(found)) throw new Refusal(502, "GitHub's answer holds no list of runners.");
+    for (const runner of found) {
+      if (runner?.name !== name || !Number.isInteger(runner.id) || !which(runner)) continue;
+      const path = `${runners}/${runner.id}${what.tail}`;
+      const answer = await ask({ operation: what.operation, method: "DELETE", path, until });
+      if (!what.gone.includes(answer.status))
+        throw refused(answer, answer.status === what.busy ? 409 : 502);
     }
   }
 
   return {
     timeoutMs,
-    remove: (/** @type {Scope} */ scope, /** @type {string} */ name) =>
-      remove(scope, name, deadline()),
+    /** @param {Scope} scope @param {string} name */
+    remove: (scope, name) => remove(WHOLE, scope, name),
+    /** Without its labels GitHub finds no more jobs for it. @param {Scope} scope @param {string} name */
+    cordon: (scope, name) => remove(LABELS, scope, name),
     /** @param {Scope} scope @param {"registration" | "remove"} kind */
     async runnerToken(scope, kind) {
       const path = `${scope.api}/actions/runners/${kind}-token`;
-      let cache = runnerTokens.get(path);
-      if (cache === undefined) {
-        cache = cached(kind, RUNNER_TOKEN, () =>
-          ask(`${kind}-token`, "POST", path, { until: deadline() }),
+      const operation = `${kind}-token`;
+      const cache =
+        runnerTokens.get(path) ??
+        cached(kind, RUNNER_TOKEN, () =>
+          ask({ operation, method: "POST", path, until: deadline() }),
         );
-        runnerTokens.set(path, cache);
-      }
-      return (await cache.get()).token;
+      runnerTokens.set(path, cache);
+      return cache.get();
     },
     /** @param {Scope} scope @param {{ name: string }} body @returns {Promise<string>} */
     async jitConfig(scope, body) {
       const path = `${scope.api}/actions/runners/generate-jitconfig`;
-      const until = deadline();
-      const request = () =>
-        ask("generate-jitconfig", "POST", path, { body, until, repeatable: false });
-      let answer;
-      try {
-        answer = await request();
-      } catch (error) {
-        const left = until - performance.now();
-        if (!(error instanceof Refusal) || !error.uncertain || left < timeoutMs / 2) throw error;
+      const operation = "generate-jitconfig";
+      const question = { operation, method: "POST", path, body, until: deadline() };
+      const once = () => ask({ ...question, repeatable: false });
+      const answer = await once().catch(async (error) => {
+        if (!(error instanceof Refusal) || !error.uncertain) throw error;
+        if (question.until - performance.now() < timeoutMs / 2) throw error;
         // The runner may be registered now, and its configuration is lost with the answer.
-        await remove(scope, body.name, until, (one) => one.status === "offline" && !one.busy);
-        answer = await request();
-      }
-      if (answer.status === 409) throw refused(answer, false, 409);
-      if (answer.status !== 201) throw refused(answer);
+        const isLost = (/** @type {any} */ one) => one.status === "offline" && !one.busy;
+        await remove(WHOLE, scope, body.name, question.until, isLost);
+        return once();
+      });
+      if (answer.status !== 201) throw refused(answer, answer.status === 409 ? 409 : 502);
       if (typeof parse(answer).encoded_jit_config !== "string")
         throw new Refusal(502, "GitHub's answer holds no encoded_jit_config.");
       return answer.text;
     },
-    /** Without its labels GitHub finds no more jobs for it. @param {Scope} scope @param {string} name */
-    async cordon(scope, name) {
-      const until = deadline();
-      for (const { id } of await find(scope, name, until)) {
-        const path = `${scope.api}/actions/runners/${id}/labels`;
-        const answer = await ask("cordon-runner", "DELETE", path, { until });
-        if (answer.status !== 200 && answer.status !== 404) throw refused(answer);
-      }
-    },
   };
+}
+
+/**
+ * A JSON Web Token of the App; GitHub takes none that is longer than ten minutes or begins in its future.
+ * @param {Extract<Credential, { kind: "app" }>} app @param {number} now
+ */
+function appToken({ appId, privateKey }, now) {
+  const seconds = Math.floor(now / 1000);
+  const parts = [
+    { alg: "RS256", typ: "JWT" },
+    { iat: seconds - 60, exp: seconds + 8 * 60, iss: appId },
+  ];
+  const signed = parts
+    .map((part) => Buffer.from(JSON.stringify(part)).toString("base64url"))
+    .join(".");
+  return `${signed}.${sign("RSA-SHA256", Buffer.from(signed), privateKey).toString("base64url")}`;
 }
 
 const agents = {
@@ -588,7 +570,7 @@ function parse({ text, status }) {
 }
 
 /** What a client is told of an answer that is not what was asked for. @param {Answer} answer */
-function refused(answer, uncertain = false, status = 502) {
+function refused(answer, status = 502, uncertain = false) {
   let message = "";
   try {
     message = String(JSON.parse(answer.text).message ?? "");
@@ -608,7 +590,8 @@ function rateLimit({ status, headers, text }, now) {
   if (status === 403 && after === null && !exhausted && !/rate limit/i.test(text)) return undefined;
   const reset = Number(headers.get("x-ratelimit-reset") ?? Number.NaN) * 1000 - now;
   const seconds = /^\d+$/.test(after ?? "") ? Number(after) : Number.NaN;
-  const told = [seconds * 1000, Date.parse(after ?? "") - now, exhausted ? reset : Number.NaN];
+  const date = / GMT$/.test(after ?? "") ? Date.parse(after ?? "") - now : Number.NaN;
+  const told = [seconds * 1000, date, exhausted ? reset : Number.NaN];
   // Without a time GitHub asks for a minute.
   const ms = told.find((one) => !Number.isNaN(one)) ?? MINUTE;
   return Math.min(HOUR, Math.max(0, ms));
@@ -617,13 +600,30 @@ function rateLimit({ status, headers, text }, now) {
 // The service
 
 /**
- * At most `limit` tasks at once, and a bounded number that waits, each a bounded time.
- * @param {number} limit @param {number} bound
+ * At most `limit` tasks at once, and a bounded number that waits, each for `ms` at most.
+ * @param {number} limit @param {number} bound @param {number} ms
  */
-function createGate(limit, bound) {
+function createGate(limit, bound, ms) {
   let running = 0;
   /** @type {Set<(problem?: Refusal) => void>} */
   const waiting = new Set();
+  const full = () => comeAgain("Too many requests wait for GitHub.", 5_000);
+  /** @param {Outgoing} response @returns {Promise<void>} */
+  const turn = (response) =>
+    new Promise((resolve, reject) => {
+      /** @param {Refusal} [problem] */
+      const settle = (problem) => {
+        waiting.delete(settle);
+        clearTimeout(timer);
+        response.off("close", gone);
+        if (problem === undefined) resolve();
+        else reject(problem);
+      };
+      const gone = () => settle(clientGone());
+      const timer = setTimeout(() => settle(full()), ms);
+      response.once("close", gone);
+      waiting.add(settle);
+    });
   return {
     get waiting() {
       return waiting.size;
@@ -636,30 +636,13 @@ function createGate(limit, bound) {
     /**
      * @template T
      * @param {Outgoing} response of the client, who may go away while it waits
-     * @param {number} ms the longest that it waits
      * @param {() => Promise<T>} task
      * @returns {Promise<T>}
      */
-    async run(response, ms, task) {
-      if (running >= limit && waiting.size >= bound)
-        throw comeAgain("Too many requests wait for GitHub.", 5_000);
-      if (running >= limit) {
-        await new Promise((resolve, reject) => {
-          /** @param {Refusal} [problem] */
-          const settle = (problem) => {
-            waiting.delete(settle);
-            clearTimeout(timer);
-            response.off("close", gone);
-            if (problem === undefined) resolve(undefined);
-            else reject(problem);
-          };
-          const gone = () => settle(comeAgain("The client went away.", 0));
-          const late = () => settle(comeAgain("Too many requests wait for GitHub.", 5_000));
-          const timer = setTimeout(late, ms);
-          response.once("close", gone);
-          waiting.add(settle);
-        });
-      } else running += 1;
+    async run(response, task) {
+      if (running < limit) running += 1;
+      else if (waiting.size < bound) await turn(response);
+      else throw full();
       try {
         return await task();
       } finally {
@@ -672,6 +655,9 @@ function createGate(limit, bound) {
   };
 }
 
+/** For the log alone. */
+const clientGone = () => new Refusal(400, "The client went away.");
+
 /** @param {Incoming} request @returns {Promise<unknown>} */
 async function readJson(request) {
   const tooLong = () =>
@@ -681,11 +667,15 @@ async function readJson(request) {
   if (Number(request.headers["content-length"] ?? 0) > MAX_REQUEST_BYTES) throw tooLong();
   const chunks = [];
   let size = 0;
-  // Destroyed, it could not be answered.
-  for await (const chunk of request.iterator({ destroyOnReturn: false })) {
-    size += chunk.length;
-    if (size > MAX_REQUEST_BYTES) throw tooLong();
-    chunks.push(chunk);
+  try {
+    // Destroyed, it could not be answered.
+    for await (const chunk of request.iterator({ destroyOnReturn: false })) {
+      size += chunk.length;
+      if (size > MAX_REQUEST_BYTES) throw tooLong();
+      chunks.push(chunk);
+    }
+  } catch (error) {
+    throw error instanceof Refusal ? error : clientGone();
   }
   try {
     return JSON.parse(Buffer.concat(chunks).toString());
@@ -694,29 +684,30 @@ async function readJson(request) {
   }
 }
 
-/** GitHub's own rules for what it is asked to register. @param {unknown} body */
+/** The fields of a request for a just-in-time configuration by GitHub's own rules. @type {[string, Check, string][]} */
+const JIT_FIELDS = [
+  ["name", text(RUNNER_NAME), "1 to 64 letters, digits, dots, hyphens and underscores"],
+  ["runner_group_id", (value) => Number.isInteger(value), "a whole number"],
+  [
+    "labels",
+    (value) => listOf(text(/^[^]{1,256}$/))(value) && whole(1, 100)(value.length),
+    "1 to 100 texts",
+  ],
+  ["work_folder", (value) => value === undefined || typeof value === "string", "a text"],
+];
+
+/** @param {unknown} body */
 function checkJitRequest(body) {
-  /** @param {string} message @returns {never} */
-  const fail = (message) => {
-    throw new Refusal(400, message);
-  };
-  if (!isBlock(body)) return fail("The body is no JSON object.");
-  const { name, runner_group_id, labels, work_folder, ...rest } = body;
-  const unknown = Object.keys(rest)[0];
-  if (unknown !== undefined) fail(`The body has an unknown field ${JSON.stringify(unknown)}.`);
-  if (typeof name !== "string" || !RUNNER_NAME.test(name))
-    fail("name: expected 1 to 64 letters, digits, dots, hyphens and underscores.");
-  if (!Number.isInteger(runner_group_id)) fail("runner_group_id: expected a whole number.");
-  const isLabel = (/** @type {unknown} */ one) =>
-    typeof one === "string" && one !== "" && one.length <= 256;
-  if (!Array.isArray(labels) || labels.length < 1 || labels.length > 100 || !labels.every(isLabel))
-    fail("labels: expected 1 to 100 texts.");
-  if (work_folder !== undefined && typeof work_folder !== "string")
-    fail("work_folder: expected a text.");
+  if (!isBlock(body)) throw new Refusal(400, "The body is no JSON object.");
+  const unknown = Object.keys(body).find((key) => !JIT_FIELDS.some(([name]) => name === key));
+  if (unknown !== undefined) {
+    const shown = JSON.stringify(unknown.slice(0, 64));
+    throw new Refusal(400, `The body has an unknown field ${shown}.`);
+  }
+  for (const [name, check, expected] of JIT_FIELDS)
+    if (!check(body[name])) throw new Refusal(400, `${name}: expected ${expected}.`);
   return /** @type {{ name: string, runner_group_id: number }} */ (body);
 }
-
-const RUNNER_NAME = /^[\w.-]{1,64}$/;
 
 /**
  * @param {TokenServiceConfig} given
@@ -734,7 +725,7 @@ export function createTokenService(given, dependencies = {}) {
     { fetch: dependencies.fetch ?? fetchByNode, now: dependencies.now ?? Date.now, log },
     metrics,
   );
-  const gate = createGate(CONCURRENCY, QUEUE);
+  const gate = createGate(CONCURRENCY, QUEUE, github.timeoutMs);
   const sources = new BlockList();
   for (const range of config.sources) {
     const [address = "", bits] = range.split("/");
@@ -774,17 +765,18 @@ export function createTokenService(given, dependencies = {}) {
     return { api: `/${parts.length === 1 ? "orgs" : "repos"}/${name}`, name };
   }
 
-  /** @param {string} name */
-  function checkName(name) {
-    if (!RUNNER_NAME.test(name) || !name.startsWith(allow.runnerNamePrefix))
-      throw new Refusal(
-        403,
-        `Expected the name of a runner that begins with ${allow.runnerNamePrefix}.`,
-      );
+  /** @param {string} name @param {Record<string, unknown>} entry of the log, where a name that is one shows */
+  function checkName(name, entry) {
+    const isName = RUNNER_NAME.test(name);
+    if (isName) entry.runner = name;
+    const { runnerNamePrefix: prefix } = allow;
+    if (!isName || !name.startsWith(prefix))
+      throw new Refusal(403, `Expected the name of a runner that begins with ${prefix}.`);
   }
 
   /**
-   * @typedef {{ request: Incoming, response: Outgoing, scope: Scope, rest: string[], note: (runner: string) => void }} Call
+   * @typedef {{ request: Incoming, response: Outgoing, entry: Record<string, unknown>, scope: Scope,
+   *   rest: string[] }} Call `rest`: what the path names beside the scope.
    * @typedef {(call: Call) => Promise<Reply>} Handler
    */
 
@@ -798,22 +790,26 @@ export function createTokenService(given, dependencies = {}) {
       return { status: 200, body, type: "text/plain; charset=utf-8" };
     };
   /** @type {Handler} */
-  const jitConfig = async ({ request, response, scope, note }) => {
-    const body = checkJitRequest(await readJson(request));
-    note(body.name);
-    checkName(body.name);
-    if (!allow.runnerGroupIds.includes(body.runner_group_id))
-      throw new Refusal(403, `Runner group ${body.runner_group_id} is not allowed.`);
-    const task = () => github.jitConfig(scope, body);
-    return { status: 201, body: await gate.run(response, github.timeoutMs, task) };
+  const jitConfig = async ({ request, response, entry, scope }) => {
+    const asked = checkJitRequest(await readJson(request));
+    checkName(asked.name, entry);
+    if (!allow.runnerGroupIds.includes(asked.runner_group_id))
+      throw new Refusal(403, `Runner group ${asked.runner_group_id} is not allowed.`);
+    const body = await gate.run(response, async () => {
+      const issued = await github.jitConfig(scope, asked);
+      if (!response.destroyed) return issued;
+      // Nobody will start that runner.
+      await github.remove(scope, asked.name);
+      throw clientGone();
+    });
+    return { status: 201, body };
   };
   /** @param {"remove" | "cordon"} what @returns {Handler} */
   const byName =
     (what) =>
-    async ({ response, scope, rest: [name = ""], note }) => {
-      note(name);
-      checkName(name);
-      await gate.run(response, github.timeoutMs, () => github[what](scope, name));
+    async ({ response, entry, scope, rest: [name = ""] }) => {
+      checkName(name, entry);
+      await gate.run(response, () => github[what](scope, name));
       return { status: 204 };
     };
 
@@ -869,8 +865,7 @@ export function createTokenService(given, dependencies = {}) {
       const parts = match.slice(1).map(decode);
       const scope = scopeOf(parts.slice(0, names));
       entry.scope = scope.name;
-      const note = (/** @type {string} */ runner) => (entry.runner = runner);
-      return handler({ request, response, scope, rest: parts.slice(names), note });
+      return handler({ request, response, entry, scope, rest: parts.slice(names) });
     }
     throw new Refusal(404, "The token service knows no such route.");
   }
@@ -909,8 +904,7 @@ export function createTokenService(given, dependencies = {}) {
     });
     response.end(status === 204 ? undefined : body);
     inFlight -= 1;
-    const help = "Requests by route and answer.";
-    metrics.count("token_service_requests_total", help, { route: entry.route, status });
+    metrics.count(REQUESTS, { route: entry.route, status });
     const quiet = status < 400 && ["/healthz", "/metrics"].includes(entry.route);
     if (!quiet) log({ ...entry, status, seconds: (performance.now() - started) / 1000 });
   }
@@ -945,7 +939,8 @@ export function createTokenService(given, dependencies = {}) {
     listen: () =>
       new Promise((resolve, reject) => {
         const { address, port } = config.listen;
-        server.once("error", (error) => {
+        // Also for errors after that, which would end the process otherwise.
+        server.on("error", (error) => {
           const reason = `cannot listen on ${address} port ${port} (${errorCode(error)})`;
           reject(new ConfigError(`The token service ${reason}.`));
         });
@@ -964,7 +959,6 @@ export function createTokenService(given, dependencies = {}) {
           clearTimeout(timer);
           resolve();
         });
-        server.closeIdleConnections();
       }),
   };
 }

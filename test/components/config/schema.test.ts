@@ -125,6 +125,18 @@ const refused: Record<string, Refused> = {
   ],
 
   ...Object.fromEntries(
+    ["https://api.github.com", "https://api.acme.ghe.com", "https://github.com:443"].map(
+      (githubUrl) => [
+        `the address ${githubUrl}`,
+        [
+          (raw: Raw) => (raw.githubUrl = githubUrl),
+          `fleet:githubUrl: found "${githubUrl}", expected the address of the GitHub server itself, not of its API, and without the port of https.`,
+        ],
+      ],
+    ),
+  ),
+
+  ...Object.fromEntries(
     [
       "github.example.com",
       "http://github.example.com",

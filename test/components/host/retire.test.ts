@@ -106,6 +106,18 @@ describe("retire", () => {
       );
     });
 
+    it("shuts down a living host that SSH does not reach: its runners are online", async () => {
+      await (await apis.addRunner(`${HOST}-1-abc123`)).online();
+      await run({ ssh: { ...job().ssh!, port: await unusedPort() } });
+      assert.equal(apis.statusOf(serverId), "off");
+      assert.deepEqual(apis.runners(), []);
+      assert.equal(warnings.length, 1);
+      assert.match(
+        warnings[0]!,
+        /^dev-arm64-1-1 cannot be reached by SSH \(.*ECONNREFUSED.*\), but its runners are online, so it is shut down, which drains it\.$/,
+      );
+    });
+
     it("does not take another one for the host, nor a refused login for a death", async () => {
       const other = { ...job().ssh!, hostKey: hostKeyFromSecret("another host").publicKey };
       const stranger = { ...job().ssh!, privateKey: keyPair().privateKey };

@@ -616,7 +616,7 @@ const cases: Record<string, Case> = {
     settings: withApp,
     github: app({ state: "refused" }),
     problems: [
-      "fleet:githubAuth.appId: found App 5, which GitHub refuses with this private key (401), expected the id of the App that githubAuth.privateKey was generated for, and a clock that is right.",
+      "fleet:githubAuth.appId: found App 5, which GitHub does not know with this private key, expected the id of the App that githubAuth.privateKey was generated for, and a clock that is right.",
     ],
   },
   "an App that is not installed": {
@@ -678,6 +678,12 @@ const cases: Record<string, Case> = {
     github: { obstacle: "serversDiffer", baseUrl: "https://github.example.com/api/v3/" },
     problems: [
       'fleet:githubUrl: found "https://github.com", expected https://github.example.com, where github:baseUrl (or GITHUB_BASE_URL) leads.',
+    ],
+  },
+  "a tenant of ghe.com whose API alone is told": {
+    github: { obstacle: "serversDiffer", baseUrl: "https://api.acme.ghe.com/" },
+    problems: [
+      'fleet:githubUrl: found "https://github.com", expected https://acme.ghe.com, where github:baseUrl (or GITHUB_BASE_URL) leads.',
     ],
   },
   "two Enterprise Servers": {

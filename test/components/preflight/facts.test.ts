@@ -457,6 +457,10 @@ describe("readFacts", () => {
         { state: "installed", account: "other", suspended: false, runners: undefined },
       ],
       "one that is not installed": [{ status: 404 }, { state: "notInstalled" }],
+      "one that GitHub knows nothing of": [
+        { status: 404, body: { message: "Integration not found" } },
+        { state: "refused" },
+      ],
       "one that GitHub refuses": [
         { status: 401, body: { message: "A JSON web token could not be decoded" } },
         { state: "refused" },
@@ -586,6 +590,16 @@ describe("readFacts", () => {
       ]),
     );
     assert.equal(requests.filter((request) => request.includes("deprecations")).length, 2);
+  });
+
+  it("says it when such a date is none", async () => {
+    const { runner } = settingsWith(() => undefined).pools.arm64!;
+    const { findings } = await read({
+      [`${GITHUB}/orgs/acme/actions/runners/deprecations/${runner.version}`]: {
+        body: { registration_deprecates_at: null, runtime_deprecates_at: "soon" },
+      },
+    });
+    assert.match(JSON.stringify(findings.github), /else than documented, at runtime_deprecates_at/);
   });
 
   describe("secrets", () => {
@@ -1165,6 +1179,27 @@ describe("readFacts, of where workflows are delivered", () => {
     const { findings, requests } = await read({}, configWith(settings, { token: undefined }));
     assert.equal(findings.hetzner, undefined);
     assert.ok(requests.every((request) => !request.includes(HCLOUD)));
+  });
+
+  it("and nothing of the token service's rights without own hosts", async () => {
+    const settings = settingsWith((raw) => {
+      raw.githubAuth = { kind: "pat", token: "ghp_of_the_service" };
+      raw.pools = {};
+      raw.externalPools = { kubernetes: { scaleSet: "arc" } };
+    });
+    const { findings, requests } = await read({}, configWith(settings));
+    assert.equal(github(findings).serviceToken, undefined);
+    assert.equal(requests.filter((request) => request.includes("/runner-groups")).length, 1);
+  });
+
+  it("and nothing of the way in where nothing reaches into the hosts", async () => {
+    const settings = settingsWith((raw) => {
+      raw.management = "none";
+      raw.ssh = { publicKey: raw.ssh.publicKey };
+    });
+    const { requests } = await read({}, configWith(settings));
+    assert.ok(requests.some((request) => request.includes("/servers?")));
+    assert.ok(!requests.some((request) => /\/(ssh_keys|firewalls)\?/.test(request)));
   });
 });
 

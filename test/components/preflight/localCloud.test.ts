@@ -144,7 +144,7 @@ describe("readFacts against the local cloud", () => {
       });
       const { problems } = await verdict(withApp({ privateKey }));
       assert.deepEqual(problems, [
-        `fleet:githubAuth.appId: found App ${github.app.id}, which GitHub refuses with this private key (401), expected the id of the App that githubAuth.privateKey was generated for, and a clock that is right.`,
+        `fleet:githubAuth.appId: found App ${github.app.id}, which GitHub does not know with this private key, expected the id of the App that githubAuth.privateKey was generated for, and a clock that is right.`,
       ]);
     });
 

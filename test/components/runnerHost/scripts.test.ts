@@ -50,10 +50,18 @@ case "$1 $2" in
         cat >"$HOST/stdin-$slot"
         cat "$HOST/run-output" 2>/dev/null || printf '2026-11-24 12:00:00Z: %s\\n' "Listening for Jobs" "Running job: build"
         if [[ -e "$HOST/run-seconds" ]]; then /bin/sleep "$(cat "$HOST/run-seconds")"; fi
+        if [[ -e "$HOST/outlives-its-client" ]]; then echo 999999999 >"$HOST/pid-$slot"; fi
         exit "$(cat "$HOST/run-status" 2>/dev/null || echo 0)" ;;
     esac
     ;;
-  "container inspect") [[ -e "$HOST/pid-$slot" ]]; exit ;;
+  "container ls")
+    # The service is down as long as it is said to be, in questions.
+    down=$(cat "$HOST/docker-down" 2>/dev/null || echo 0)
+    if [[ "$down" -gt 0 ]]; then echo $((down - 1)) >"$HOST/docker-down"; exit 1; fi
+    slot=\${last#*runner-}
+    slot=\${slot%$}
+    if [[ -e "$HOST/pid-$slot" ]]; then echo 0123456789ab; fi
+    exit ;;
   "image inspect")
     if [[ "$*" == *RepoTags* ]]; then cat "$HOST/names-$last"; exit; fi
     grep -qx -e "$last" "$HOST/present" 2>/dev/null && echo "$last"; exit ;;
@@ -78,7 +86,7 @@ case "$1" in
 esac
 case "$1 $*" in
   kill*TERM*) if [[ -e "$HOST/ends-on-term" ]]; then rm -f "$HOST/pid-$slot"; fi ;;
-  pause*) if [[ -e "$HOST/on-pause" ]]; then . "$HOST/on-pause"; fi ;;
+  pause* | wait*) if [[ -e "$HOST/on-$1" ]]; then . "$HOST/on-$1"; fi ;;
 esac
 exit 0
 `;
@@ -474,6 +482,17 @@ describe("the scripts of a runner host", () => {
         );
       });
 
+      it("fails, and stops nothing, while Docker does not answer: there may be a job", () => {
+        slots({ 1: "a" });
+        write("docker-down", "99");
+        const { status, stderr } = run("drain", 5);
+        assert.deepEqual(
+          [status, stderr],
+          [1, "slot 1: Docker does not answer, so nobody can tell whether a job runs\n"],
+        );
+        assert.ok(!calls().some((call) => /systemctl stop runner-slot|docker rm/.test(call)));
+      });
+
       it("leaves no runner frozen when it is ended itself", async () => {
         slots({ 1: "a" });
         write("on-pause", "/bin/sleep 1\n");
@@ -561,6 +580,28 @@ describe("the scripts of a runner host", () => {
         assert.ok(!existsSync(at("run/runner-fleet/draining-1")));
       });
 
+      it("has a runner go on that a drain was ended at", async () => {
+        slots({ 1: "a" });
+        const { pid } = await program("Runner.Listener");
+        write("pid-1", `${process.pid}\n`);
+        write("run/runner-fleet/draining-1", "operator\n");
+        process.kill(pid, "SIGSTOP");
+        const stopped = () => /^State:\s+T/m.test(readFileSync(`/proc/${pid}/status`, "utf8"));
+        await until(stopped);
+        assert.equal(run("undrain").status, 0);
+        await until(() => !stopped());
+        assert.equal(calls()[0], "docker unpause runner-1");
+      });
+
+      it("puts a slot back also when Docker does not answer: its unit waits for it", () => {
+        slots({ 1: "a" });
+        write("run/runner-fleet/draining-1", "operator\n");
+        write("docker-down", "99");
+        assert.equal(run("undrain").status, 0);
+        assert.ok(calls().includes(`systemctl restart --no-block ${unit(1)}`));
+        assert.ok(!existsSync(at("run/runner-fleet/draining-1")));
+      });
+
       it("ends a drain that still waits, and its job goes on", async () => {
         slots({ 1: "a" });
         await job(1);
@@ -605,6 +646,24 @@ describe("the scripts of a runner host", () => {
         const { status, stderr } = run("converge", 2, 5, 5);
         assert.deepEqual([status, stderr], [0, ""]);
         assert.deepEqual(calls(), ["systemctl daemon-reload", servicesUp(5), ...started(1, 2)]);
+      });
+
+      it("waits for an earlier run that is still at work", async () => {
+        const script = 'flock "$1" sh -c "echo locked; read -r _; echo ended >>$2"';
+        const earlier = spawn("bash", [
+          "-c",
+          script,
+          "bash",
+          at("run/runner-fleet/lock-converge"),
+          at("calls"),
+        ]);
+        await new Promise((resolve) => earlier.stdout.once("data", resolve));
+        const { exited } = start("converge", "1", "5", "2");
+        await new Promise((resolve) => setTimeout(resolve, 300));
+        assert.deepEqual(calls(), []);
+        earlier.stdin.end();
+        await exited;
+        assert.equal(calls()[0], "ended");
       });
 
       it("fetches the images that are not there before it stops anything", () => {
@@ -952,11 +1011,75 @@ describe("the scripts of a runner host", () => {
       it("lets a container that is still there finish, and removes it", () => {
         slots({ 1: "a" });
         assert.equal(run("slot", 1).status, 0);
-        assert.deepEqual(calls().slice(0, 2), [
+        assert.deepEqual(calls().slice(0, 3), [
+          // Whoever has frozen it may have been ended at that.
+          "docker unpause runner-1",
           "docker wait runner-1",
           "docker rm --force runner-1",
         ]);
         assert.match(container()!, / run --rm /);
+      });
+
+      it("leaves a container as it is that a drain has frozen", () => {
+        slots({ 1: "a" });
+        write("run/runner-fleet/draining-1", "operator\n");
+        assert.equal(run("slot", 1).status, 75);
+        assert.deepEqual(calls(), ["docker wait runner-1", "docker rm --force runner-1"]);
+      });
+
+      it("leaves everything to a job whose container outlives Docker's client, as when Docker is updated", () => {
+        write("outlives-its-client", "");
+        write("run-status", "1");
+        // Docker goes away once more while it is waited for.
+        write(
+          "on-wait",
+          'ls "$HOST/var/lib/runner-fleet/work" >>"$HOST/seen"\n[[ $(wc -l <"$HOST/seen") -gt 1 ]] || exit 1\n',
+        );
+        assert.equal(run("slot", 1).status, 1);
+        assert.equal(read("seen"), "1\n1\n");
+        assert.deepEqual(calls().slice(2), [
+          "docker wait runner-1",
+          "docker wait runner-1",
+          "docker rm --force runner-1",
+        ]);
+        assert.ok(!existsSync(at("var/lib/runner-fleet/work/1")));
+      });
+
+      it("touches nothing of its last runner while Docker does not answer", () => {
+        slots({ 1: "a" });
+        const work = at("var/lib/runner-fleet/work/1/repository");
+        mkdirSync(work, { recursive: true });
+        write("docker-down", "99");
+        const { status, stderr } = run("slot", 1);
+        assert.deepEqual(
+          [status, stderr],
+          [1, "slot 1: Docker does not answer, so nobody can tell whether a job runs\n"],
+        );
+        assert.ok(existsSync(work));
+        assert.deepEqual([calls(), name()], [[], runner(1)]);
+      });
+
+      for (const [title, answer, kept] of [
+        ["was refused", '{"message":"no"}\n422\n', false],
+        ["was never asked for", undefined, false],
+        ["may have been made though its answer was lost", "\n000\n", true],
+        ["may have been made though the service says otherwise", "{}\n504\n", true],
+      ] as const) {
+        it(`${kept ? "keeps" : "forgets"} the name of a runner that ${title}`, () => {
+          if (answer === undefined) rmSync(at("answer-POST"));
+          else write("answer-POST", answer);
+          assert.equal(run("slot", 1).status, 1);
+          assert.equal(existsSync(at("var/lib/runner-fleet/slot-1.runner")), kept);
+        });
+      }
+
+      it("loses no name to a disk that is full", () => {
+        write("var/lib/runner-fleet/slot-1.runner", `${runner(1)}\n`);
+        write("answer-DELETE", BUSY);
+        mkdirSync(at("var/lib/runner-fleet/slot-1.left.new"));
+        const script = `. ${at("opt/runner-fleet/bin/common.sh")}; forget 1`;
+        spawnSync("bash", ["-c", script], { env: environment() });
+        assert.equal(name(), runner(1));
       });
     });
 

@@ -96,6 +96,47 @@ describe("settleQueue.mjs", () => {
     assert.match(stderr, /^No runner is online any more and 2 jobs are still queued .* their runs/);
   });
 
+  it("finds the runners that are left behind a hundred others", async () => {
+    for (let count = 0; count < 120; count++) {
+      await bench.expect(201, "POST", "/api/v3/orgs/acme/actions/runners/generate-jitconfig", {
+        name: `other-${count}`,
+        runner_group_id: 1,
+        labels: ["self-hosted"],
+      });
+    }
+    await connected();
+    queue();
+    assert.match((await settle({ TIMEOUT_SECONDS: "0" })).stderr, /^After 0 s 1 job is still queued/);
+  });
+
+  it("finds a job behind a hundred other runs", async () => {
+    await connected();
+    queue();
+    for (let count = 0; count < 120; count++) queue(["self-hosted", "gpu"]);
+    assert.match((await settle({ TIMEOUT_SECONDS: "0" })).stderr, /^After 0 s 1 job is still queued/);
+  });
+
+  it("asks again when GitHub fails for a moment", async () => {
+    bench.traffic.addFault({
+      side: "github",
+      method: "GET",
+      path: /\/actions\/runs/,
+      times: 2,
+      effect: { kind: "respond", status: 502, body: { message: "Server Error" } },
+    });
+    assert.deepEqual(await settle(), nothing);
+  });
+
+  it("asks the rarer, the more it has to ask", async () => {
+    await connected();
+    for (let count = 0; count < 40; count++) queue();
+    const asked = () => bench.traffic.requests.length;
+    const before = asked();
+    await settle({ TIMEOUT_SECONDS: "2", POLL_SECONDS: "0.1" });
+    // 43 requests a look, each followed by a second's pause.
+    assert.ok(asked() - before <= 43 * 3, `${asked() - before} requests`);
+  });
+
   for (const [what, change, says] of [
     [
       "a repository that is gone",

@@ -174,6 +174,12 @@ describe("the stack of the token service", () => {
           createTokenService(configIn(all), { log: () => undefined });
       });
 
+    it("asks a tenant of ghe.com where its API is", () => {
+      const model = { ...BUILTIN, githubUrl: "https://acme.ghe.com" };
+      const { github } = configIn(tokenServiceFiles(model, "10.0.1.2"));
+      assert.equal(github.apiUrl, "https://api.acme.ghe.com");
+    });
+
     it("trusts what its host trusts where GitHub is a server of one's own", () => {
       const model = { ...BUILTIN, githubUrl: "https://github.example.com:8443" };
       const own = tokenServiceFiles(model, "10.0.1.2");

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { createVerify, generateKeyPairSync } from "node:crypto";
-import { createServer } from "node:net";
+import { connect, createServer } from "node:net";
 import type { AddressInfo } from "node:net";
-import { configFor, PAT, type Running, type Said, start, Upstream } from "./support";
+import { BASIC, configFor, PAT, type Running, type Said, start, Upstream } from "./support";
 
 const JIT = { name: "dev-arm64-1-1-abc123", runner_group_id: 3, labels: ["self-hosted"] };
 const ISSUED: Said = { status: 201, body: { runner: { id: 7 }, encoded_jit_config: "canary-jit" } };
@@ -230,6 +230,37 @@ describe("what the token service makes of GitHub", () => {
       ]);
     });
 
+    it("is removed when the client has gone away meanwhile", async () => {
+      let release = () => {};
+      const released = new Promise<void>((resolve) => (release = resolve));
+      const offline = { id: 7, name: JIT.name, status: "offline", busy: false };
+      upstream.answering = async ({ method, path }) => {
+        if (path === JIT_PATH) await released;
+        if (method === "POST") return ISSUED;
+        return method === "DELETE"
+          ? { status: 204 }
+          : { status: 200, body: { runners: [offline] } };
+      };
+      const text = JSON.stringify(JIT);
+      const head = `POST /orgs/acme/jitconfigs HTTP/1.1\r\nHost: a\r\nAuthorization: ${BASIC}\r\nContent-Length: ${text.length}\r\n\r\n`;
+      const socket = connect(service.port, "127.0.0.1");
+      socket.on("error", () => undefined);
+      socket.write(head + text);
+      const until = async (done: () => boolean) => {
+        for (let at = 0; at < 200 && !done(); at += 1) await new Promise((r) => setTimeout(r, 5));
+      };
+      await until(() => upstream.told.length === 1);
+      socket.resetAndDestroy();
+      await new Promise((resolve) => setTimeout(resolve, 30));
+      release();
+      await until(() => upstream.told.length === 3);
+      assert.deepEqual(upstream.calls(), [
+        `POST ${JIT_PATH}`,
+        `GET ${FIND_PATH}`,
+        "DELETE /orgs/acme/actions/runners/7",
+      ]);
+    });
+
     it("is never asked for blindly a second time", async () => {
       upstream.answering = ({ method }) =>
         method === "POST" ? "reset" : { status: 404, body: {} };
@@ -290,6 +321,7 @@ describe("what the token service makes of GitHub", () => {
         },
         200,
       ],
+      "a time that is none": [{ status: 429, headers: { "retry-after": "1.5" }, body: {} }, 60],
       "one beyond reason": [
         { status: 429, headers: { "retry-after": "99999999" }, body: {} },
         3600,
@@ -537,6 +569,20 @@ describe("what the token service makes of GitHub", () => {
       const statuses = await Promise.all(Array.from({ length: 20 }, ask));
       assert.deepEqual([...new Set(statuses)], [201]);
       assert.equal(made, 2);
+    });
+
+    it("asks for no configuration when too little time is left for the answer", async () => {
+      const real = upstream.answering;
+      upstream.answering = (told, count) => {
+        if (told.path !== INSTALLATION) return real(told, count);
+        if (count === 1) return "hang";
+        // After half a second of nothing and a pause: less than a quarter of a second is left.
+        return new Promise((resolve) => setTimeout(() => resolve(real(told, count) as Said), 200));
+      };
+      const reply = await app.ask("/orgs/acme/jitconfigs", { method: "POST", body: JIT });
+      assert.equal(reply.status, 504);
+      assert.match(String(reply.json().message), /not asked/);
+      assert.deepEqual(upstream.calls(), [`POST ${INSTALLATION}`, `POST ${INSTALLATION}`]);
     });
 
     it("asks for no third one", async () => {

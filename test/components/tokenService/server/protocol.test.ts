@@ -410,6 +410,19 @@ describe("what the token service answers", () => {
       socket.resetAndDestroy();
     }
     assert.equal((await service.ask("/healthz")).status, 200);
+    const told = service.log.filter(({ route }) => route === "/orgs/:org/jitconfigs");
+    assert.ok(told.length > 0);
+    for (const { level, status } of told) assert.deepEqual([level, status], ["info", 400]);
+  });
+
+  it("writes into its log no name that is none of a runner", async () => {
+    const name = `dev-%0a${"x".repeat(2_000)}`;
+    const path = `/orgs/acme/runners/${name}`;
+    assert.equal((await service.ask(path, { method: "DELETE" })).status, 403);
+    const body = { ["y".repeat(5_000)]: 1 };
+    const reply = await service.ask("/orgs/acme/jitconfigs", { method: "POST", body });
+    assert.equal(reply.status, 400);
+    assert.ok(service.log.length === 2 && JSON.stringify(service.log).length < 1_000);
   });
 });
 
