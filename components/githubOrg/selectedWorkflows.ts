@@ -4,12 +4,8 @@ import { reusablePath } from "../imageWorkflow/workflow";
 /** Settings that say which workflows may use the runner group. */
 export type RestrictionSettings = Pick<
   FleetSettings,
-  "organization" | "targets" | "reusableWorkflows"
-> & {
-  readonly runnerGroup: Pick<FleetSettings["runnerGroup"], "name"> & {
-    readonly restrictToWorkflows?: boolean;
-  };
-};
+  "organization" | "targets" | "reusableWorkflows" | "runnerGroup"
+>;
 
 /**
  * The workflows, each at one ref, whose jobs alone the runner group takes; undefined where it takes those of any.
@@ -24,7 +20,7 @@ export function selectedWorkflows(
   centralBranch: string | undefined,
 ): string[] | undefined {
   const { organization, targets, reusableWorkflows, runnerGroup } = settings;
-  if (runnerGroup.restrictToWorkflows !== true) return undefined;
+  if (!runnerGroup.restrictToWorkflows) return undefined;
   const called = Object.values(targets).filter(
     ({ strategy, emit }) => strategy === "hybrid" && emit === "reusable",
   );

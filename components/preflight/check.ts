@@ -220,7 +220,7 @@ function checkRunnerNames(settings: FleetSettings, prefix: string, { problem }: 
 
 /** Jobs that the runner group does not take wait for a day: no restriction is better than one that cannot hold. */
 function checkRestriction(settings: RestrictionSettings, { problem }: Report): void {
-  if (settings.runnerGroup.restrictToWorkflows !== true) return;
+  if (!settings.runnerGroup.restrictToWorkflows) return;
   const key = "runnerGroup.restrictToWorkflows";
   const hybrid = Object.entries(settings.targets).filter(
     ([, { strategy }]) => strategy === "hybrid",

@@ -2,6 +2,7 @@ import { basename } from "node:path/posix";
 import type { FleetSettings } from "../config/schema";
 import { baseFiles, type BaseModel } from "../host/base";
 import { type HostStack, renderCloudInit } from "../host/cloudInit";
+import { withoutComments } from "../host/comments";
 import { STACK_DIRECTORY } from "../host/compose";
 import { emitWorkflows } from "../imageWorkflow/emission";
 import { plannedHosts } from "./hosts";
@@ -124,13 +125,15 @@ function withPlaceholders(stack: HostStack, groupId: string): HostStack {
 function hostFolder(host: string, base: BaseModel, stack: HostStack): RenderedFile[] {
   const folder = `hosts/${host}`;
   const hostKey = { privateKey: SECRET, publicKey: PUBLIC_HOST_KEY };
+  const files = [...baseFiles(base), ...stack.files];
   return [
     {
       path: `${folder}/user-data.yaml`,
       mode: "0644",
       content: renderCloudInit(hostKey, base, stack),
     },
-    ...[...baseFiles(base), ...stack.files].map(({ path, mode, content }) => ({
+    // As in the user_data of a host that nothing reaches into.
+    ...(base.ssh ? files : files.map(withoutComments)).map(({ path, mode, content }) => ({
       path: path === `${STACK_DIRECTORY}/compose.yaml` ? `${folder}/compose.yaml` : folder + path,
       mode,
       content,

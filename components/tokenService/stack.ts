@@ -5,6 +5,7 @@ import { githubApiUrl } from "../config/githubUrl";
 import { GITHUB_URL } from "../config/schema";
 import type { HostFile } from "../host/applyScript";
 import type { HostFirewall } from "../host/base";
+import { withoutComments } from "../host/comments";
 import { type ComposeService, composeFile, STACK_DIRECTORY } from "../host/compose";
 import { KNATNETWORK_KMS_IMAGE, NODE_IMAGE } from "../pins/pins";
 
@@ -222,8 +223,7 @@ function configFile(
 /** Without its comments: where nothing reaches into a host, all that it gets has to fit into 32 KiB. */
 function moduleFile(): HostFile {
   const source = readFileSync(join(__dirname, "server", "tokenService.mjs"), "utf8");
-  const content = source.replace(/^ *\/\*\*[^]*?\*\/\n/gm, "").replace(/^ *\/\/.*\n/gm, "");
-  return { path: MODULE_FILE, mode: "0644", content };
+  return withoutComments({ path: MODULE_FILE, mode: "0644", content: source });
 }
 
 function knatnetworkService(model: TokenServiceModel): ComposeService {

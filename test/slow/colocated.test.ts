@@ -97,7 +97,7 @@ describe("the origin's images on one host, on the real engine and real providers
     );
     assert.deepEqual(await filesWith(cloud.github.tokens.admin, "nobody"), []);
     // The same search does find what is there to be read.
-    assert.ok((await filesWith(RUNNER, "nobody")).includes("/opt/runner-fleet/compose.yaml"));
+    assert.ok((await filesWith(SERVER, "nobody")).includes("/opt/runner-fleet/runner.env"));
     assert.equal(await onHost(["stat", "-c", "%a %U", CREDENTIAL]), "600 root\n");
     const shown = await onHost(["sh", "-c", "ps axww -o args; journalctl --no-pager"]);
     assert.ok(shown.length > 1000 && !shown.includes(cloud.github.tokens.admin));

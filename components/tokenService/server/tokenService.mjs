@@ -76,6 +76,11 @@ const RUNNER_TOKEN = { renewBefore: 15 * MINUTE, usableUntil: 15 * MINUTE };
 /** How long `close` waits for requests that are being answered. */
 const CLOSE_MS = 8_000;
 
+/** Tells that the service lives, to everybody in its ranges. */
+const HEALTH = "/healthz";
+/** The scope of what concerns no account. @type {Scope} */
+const NOBODY = { api: "", name: "" };
+
 /** Wrong configuration: the message is one sentence and shows no secret. */
 class ConfigError extends Error {}
 
@@ -338,6 +343,8 @@ function createGitHub({ github: { apiUrl, timeoutMs = 10_000 }, auth }, dependen
    */
   async function persist(token, question) {
     const { until, repeatable = true } = question;
+    // What GitHub does after we have stopped to listen is lost, and done all the same.
+    const least = repeatable ? 1 : timeoutMs / 2;
     for (let attempt = 1; ; attempt += 1) {
       const pause = limitedUntil - performance.now();
       if (pause > 0) {
@@ -346,8 +353,7 @@ function createGitHub({ github: { apiUrl, timeoutMs = 10_000 }, auth }, dependen
         await sleep(pause);
       }
       const ms = Math.min(timeoutMs, Math.ceil(until - performance.now()));
-      // What GitHub does after we have stopped to listen is lost, and done all the same.
-      if (ms < (repeatable ? 1 : timeoutMs / 2))
+      if (ms < least)
         throw new Refusal(504, "GitHub was not asked, since too little time was left.");
       const answer = await exchange(token, question, ms).catch(
         (/** @type {Refusal} */ refusal) => refusal,
@@ -366,7 +372,8 @@ function createGitHub({ github: { apiUrl, timeoutMs = 10_000 }, auth }, dependen
       }
       const wait = 200 * 3 ** (attempt - 1) * (0.75 + Math.random() / 2);
       const mayAsk = repeatable || !(/** @type {Refusal} */ (problem).uncertain);
-      if (!mayAsk || attempt === ATTEMPTS || performance.now() + wait > until) throw problem;
+      if (!mayAsk || attempt === ATTEMPTS || performance.now() + wait + least > until)
+        throw problem;
       await sleep(wait);
     }
   }
@@ -778,6 +785,7 @@ export function createTokenService(given, dependencies = {}) {
    * @typedef {{ request: Incoming, response: Outgoing, entry: Record<string, unknown>, scope: Scope,
    *   rest: string[] }} Call `rest`: what the path names beside the scope.
    * @typedef {(call: Call) => Promise<Reply>} Handler
+   * @typedef {{ method: string, route: string, handler: Handler, names: number }} Route
    */
 
   /** @param {"registration" | "remove"} kind @returns {Handler} */
@@ -804,6 +812,7 @@ export function createTokenService(given, dependencies = {}) {
     });
     return { status: 201, body };
   };
+  const [registration, removal] = [runnerToken("registration"), runnerToken("remove")];
   /** @param {"remove" | "cordon"} what @returns {Handler} */
   const byName =
     (what) =>
@@ -812,30 +821,35 @@ export function createTokenService(given, dependencies = {}) {
       await gate.run(response, () => github[what](scope, name));
       return { status: 204 };
     };
+  const [remove, cordon] = [byName("remove"), byName("cordon")];
 
-  /**
-   * Every route, once below an organization and once below a repository.
-   * @type {{ route: string, path: RegExp, method: string, handler: Handler, names: number }[]}
-   */
-  const routes = /** @type {[string, string, string, Handler][]} */ ([
-    ["GET", "", "/registration-token", runnerToken("registration")],
-    ["GET", "", "/remove-token", runnerToken("remove")],
-    ["POST", "s", "/jitconfigs", jitConfig],
-    ["DELETE", "s", "/runners/:runner", byName("remove")],
-    ["DELETE", "s", "/runners/:runner/labels", byName("cordon")],
-  ]).flatMap(([method, plural, tail, handler]) =>
-    [plural === "" ? "/:org" : "/orgs/:org", `/repo${plural}/:owner/:name`].map((head, index) => {
-      const route = `${head}${tail}`;
-      const path = new RegExp(`^${route.replace(/:\w+/g, "([^/]+)")}$`);
-      return { route, path, method, handler, names: index + 1 };
-    }),
-  );
+  /** @type {Handler} */
+  const health = async () => {
+    if (stopping) throw comeAgain("The token service stops.", 5_000);
+    return { status: 200, body: JSON.stringify({ status: "ok" }) };
+  };
+  /** @type {Handler} */
+  const printMetrics = async () => ({
+    status: 200,
+    body: metricsText(),
+    type: "text/plain; version=0.0.4; charset=utf-8",
+  });
 
-  /** @param {Incoming} request @param {string} route @param {string} method */
-  function checkMethod(request, route, method) {
-    if (request.method !== method)
-      throw new Refusal(405, `${route} knows ${method} only.`, { headers: { allow: method } });
-  }
+  /** Every route, and how many of the names in it say whose runners are meant. @type {Route[]} */
+  const routes = [
+    { method: "GET", route: HEALTH, handler: health, names: 0 },
+    { method: "GET", route: "/metrics", handler: printMetrics, names: 0 },
+    ...["/:org", "/repo/:owner/:name"].flatMap((head, at) => [
+      { method: "GET", route: `${head}/registration-token`, handler: registration, names: at + 1 },
+      { method: "GET", route: `${head}/remove-token`, handler: removal, names: at + 1 },
+    ]),
+    ...["/orgs/:org", "/repos/:owner/:name"].flatMap((head, at) => [
+      { method: "POST", route: `${head}/jitconfigs`, handler: jitConfig, names: at + 1 },
+      { method: "DELETE", route: `${head}/runners/:runner`, handler: remove, names: at + 1 },
+      { method: "DELETE", route: `${head}/runners/:runner/labels`, handler: cordon, names: at + 1 },
+    ]),
+  ];
+  const patterns = routes.map(({ route }) => new RegExp(`^${route.replace(/:\w+/g, "([^/]+)")}$`));
 
   /** @param {Incoming} request @param {Outgoing} response @param {Record<string, unknown>} entry of the log */
   async function answer(request, response, entry) {
@@ -845,29 +859,18 @@ export function createTokenService(given, dependencies = {}) {
     if (family === 0 || !sources.check(source, family === 6 ? "ipv6" : "ipv4"))
       throw new Refusal(403, "Requests from this address are not answered.");
     const [path = ""] = (request.url ?? "").split("?");
-    if (path === "/healthz") {
-      entry.route = path;
-      checkMethod(request, path, "GET");
-      if (stopping) throw comeAgain("The token service stops.", 5_000);
-      return { status: 200, body: JSON.stringify({ status: "ok" }) };
-    }
-    authenticate(request);
-    if (path === "/metrics") {
-      entry.route = path;
-      checkMethod(request, path, "GET");
-      return { status: 200, body: metricsText(), type: "text/plain; version=0.0.4; charset=utf-8" };
-    }
-    for (const { route, path: pattern, method, handler, names } of routes) {
-      const match = pattern.exec(path);
-      if (match === null) continue;
-      entry.route = route;
-      checkMethod(request, route, method);
-      const parts = match.slice(1).map(decode);
-      const scope = scopeOf(parts.slice(0, names));
-      entry.scope = scope.name;
-      return handler({ request, response, entry, scope, rest: parts.slice(names) });
-    }
-    throw new Refusal(404, "The token service knows no such route.");
+    if (path !== HEALTH) authenticate(request);
+    const at = patterns.findIndex((pattern) => pattern.test(path));
+    const found = routes[at];
+    if (found === undefined) throw new Refusal(404, "The token service knows no such route.");
+    const { route, method, handler, names } = found;
+    entry.route = route;
+    if (request.method !== method)
+      throw new Refusal(405, `${route} knows ${method} only.`, { headers: { allow: method } });
+    const parts = (patterns[at]?.exec(path) ?? []).slice(1).map(decode);
+    const scope = names === 0 ? NOBODY : scopeOf(parts.slice(0, names));
+    if (names > 0) entry.scope = scope.name;
+    return handler({ request, response, entry, scope, rest: parts.slice(names) });
   }
 
   function metricsText() {
@@ -905,7 +908,7 @@ export function createTokenService(given, dependencies = {}) {
     response.end(status === 204 ? undefined : body);
     inFlight -= 1;
     metrics.count(REQUESTS, { route: entry.route, status });
-    const quiet = status < 400 && ["/healthz", "/metrics"].includes(entry.route);
+    const quiet = status < 400 && [HEALTH, "/metrics"].includes(entry.route);
     if (!quiet) log({ ...entry, status, seconds: (performance.now() - started) / 1000 });
   }
 

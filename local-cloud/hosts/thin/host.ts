@@ -246,6 +246,11 @@ export class ThinHost {
     await running.booted;
     try {
       const [program, ...args] = argv;
+      if (program === "test" && args[0] === "!" && args[1] === "-x" && args[3] === "||") {
+        // As `test ! -x PROGRAM || exec PROGRAM …` where the program has not been laid down yet.
+        const missing = !this.disk.files.has(args[2] ?? "");
+        return missing ? ended(0, "") : await this.run(args.slice(5), "");
+      }
       if (program === "bash" && args.join() === "-s") {
         const script = parseApplyScript(stdin);
         for (const [path, file] of script.files) this.disk.files.set(path, file);

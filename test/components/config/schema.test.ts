@@ -582,7 +582,7 @@ const refused: Record<string, Refused> = {
 describe("settings", () => {
   it("fill in the defaults", () => {
     const settings = settingsWith();
-    assert.deepEqual(settings.runnerGroup, { name: "arm64" });
+    assert.deepEqual(settings.runnerGroup, { name: "arm64", restrictToWorkflows: false });
     assert.deepEqual(settings.routing, {
       level: "organization",
       variable: "ARM64_RUNS_ON",

@@ -150,7 +150,10 @@ describe("readFacts against the local cloud", () => {
 
     it("another App", async () => {
       const { problems } = await verdict(withApp({ appId: github.app.id + 1 }));
-      assert.match(problems.join("\n"), /^fleet:githubAuth\.appId: .*\(401\).*\.$/);
+      assert.match(
+        problems.join("\n"),
+        /^fleet:githubAuth\.appId: .*does not know with this private key.*\.$/,
+      );
     });
 
     it("another installation", async () => {

@@ -657,6 +657,10 @@ describe("the scripts of a runner host", () => {
           at("run/runner-fleet/lock-converge"),
           at("calls"),
         ]);
+        processes.push(() => {
+          earlier.stdin.end();
+          return Promise.resolve();
+        });
         await new Promise((resolve) => earlier.stdout.once("data", resolve));
         const { exited } = start("converge", "1", "5", "2");
         await new Promise((resolve) => setTimeout(resolve, 300));

@@ -106,14 +106,20 @@ describe("settleQueue.mjs", () => {
     }
     await connected();
     queue();
-    assert.match((await settle({ TIMEOUT_SECONDS: "0" })).stderr, /^After 0 s 1 job is still queued/);
+    assert.match(
+      (await settle({ TIMEOUT_SECONDS: "0" })).stderr,
+      /^After 0 s 1 job is still queued/,
+    );
   });
 
   it("finds a job behind a hundred other runs", async () => {
     await connected();
     queue();
     for (let count = 0; count < 120; count++) queue(["self-hosted", "gpu"]);
-    assert.match((await settle({ TIMEOUT_SECONDS: "0" })).stderr, /^After 0 s 1 job is still queued/);
+    assert.match(
+      (await settle({ TIMEOUT_SECONDS: "0" })).stderr,
+      /^After 0 s 1 job is still queued/,
+    );
   });
 
   it("asks again when GitHub fails for a moment", async () => {

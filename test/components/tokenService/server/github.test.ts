@@ -176,7 +176,8 @@ describe("what the token service makes of GitHub", () => {
     it("is 502 when nobody listens", async () => {
       const gone = await Upstream.start();
       await gone.close();
-      const other = await start(configFor(gone.url));
+      const github = { apiUrl: gone.url, timeoutMs: 1_000 };
+      const other = await start(configFor(gone.url, { github }));
       try {
         const reply = await other.ask("/orgs/acme/jitconfigs", { method: "POST", body: JIT });
         assert.equal(reply.status, 502);
@@ -295,7 +296,8 @@ describe("what the token service makes of GitHub", () => {
         }
       });
 
-    const long: Record<string, [Said, number]> = {
+    /** Times are told by the clock of the moment. */
+    const long = (): Record<string, [Said, number]> => ({
       "429 with a time": [{ status: 429, headers: { "retry-after": "120" }, body: {} }, 120],
       "429 without one": [{ status: 429, body: {} }, 60],
       "a secondary one without a time": [
@@ -326,9 +328,10 @@ describe("what the token service makes of GitHub", () => {
         { status: 429, headers: { "retry-after": "99999999" }, body: {} },
         3600,
       ],
-    };
-    for (const [what, [said, seconds]] of Object.entries(long))
+    });
+    for (const what of Object.keys(long()))
       it(`(${what}) that lasts is told, and GitHub is left alone until then`, async () => {
+        const [said, seconds] = long()[what]!;
         upstream.answering = () => said;
         for (const reply of [await askToken(), await askJit(), await askToken()]) {
           assert.equal(reply.status, 429);
