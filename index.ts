@@ -3,6 +3,7 @@ import * as hcloud from "@pulumi/hcloud";
 import * as pulumi from "@pulumi/pulumi";
 import * as random from "@pulumi/random";
 import { type FleetConfig, loadConfig } from "./components/config/load";
+import { silenceDebugLog } from "./components/debugLog/debugLog";
 import { FleetNetwork } from "./components/fleetNetwork/fleetNetwork";
 import { GithubOrg } from "./components/githubOrg/githubOrg";
 import { rewrittenSecrets } from "./components/githubOrg/recordedSecrets";
@@ -28,6 +29,7 @@ import { TokenService } from "./components/tokenService/tokenService";
 
 /** Composition root: configuration → checks → providers → components → outputs. */
 async function fleet(): Promise<Record<string, unknown>> {
+  silenceDebugLog();
   const config = loadConfig();
   const { settings } = config;
   const recorded = await recordedOutputs();

@@ -3,7 +3,7 @@ import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import fc from "fast-check";
 import type { TargetSettings } from "../../../components/config/schema";
-import { ACTIONS, type ActionPin } from "../../../components/pins/pins";
+import { ACTIONS, type ActionPin, BUILDKIT_IMAGE } from "../../../components/pins/pins";
 import {
   isOurs,
   renderCaller,
@@ -578,7 +578,7 @@ for (const [emission, emit] of Object.entries(EMISSIONS)) {
         const [setup, ...others] = steps.filter(isA("docker/setup-buildx-action"));
         assert.deepEqual(others, []);
         assert.deepEqual(setup!.with, {
-          "driver-opts": "image=moby/buildkit:v0.32.2",
+          "driver-opts": `image=${BUILDKIT_IMAGE}`,
           "cache-binary": false,
         });
         const build = steps.find(isA(BUILD))!;
