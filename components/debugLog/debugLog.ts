@@ -1,9 +1,10 @@
-import * as log from "@pulumi/pulumi/log";
+import log = require("@pulumi/pulumi/log");
 
 /**
  * Silences what the SDK itself logs for its developers: whole answers of the engine, with every secret in them in plain
  * text. The engine shows that with `--debug` or `-v` only, but writes it into every event log.
  */
 export function silenceDebugLog(): void {
+  // The module itself, whose functions the SDK looks up at each call.
   (log as { debug: typeof log.debug }).debug = () => Promise.resolve();
 }
