@@ -233,6 +233,10 @@ func (l *listener) runJob(ctx context.Context, next job) (bool, error) {
 }
 
 func (l *listener) endSession(id string) {
+	// One that GitHub has ended, with no other in its place.
+	if id == "" {
+		return
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
 	// An orderly end is a courtesy: GitHub finds out by itself, and an ephemeral runner is already gone.
