@@ -17,7 +17,7 @@ import { ReusableWorkflows } from "./components/imageWorkflow/reusableWorkflows"
 import { preflight } from "./components/preflight/check";
 import { githubBase, type HetznerFacts } from "./components/preflight/facts";
 import { recordedOutputs } from "./components/preflight/recordedOutputs";
-import { selectRepositories } from "./components/preflight/repositories";
+import { runnerRepositories, selectRepositories } from "./components/preflight/repositories";
 import { plannedServers } from "./components/pricing/plannedServers";
 import { monthlyCost } from "./components/pricing/pricing";
 import type { TokenSource } from "./components/runnerHost/runnerHost";
@@ -240,9 +240,7 @@ function ownHosts(
           registryMirrors: settings.registryMirrors,
           runnerGroup,
           tokenService,
-          repositories: settings.runnerGroup.repositories ?? [
-            ...new Set(Object.entries(settings.targets).map(([key, one]) => one.repository ?? key)),
-          ],
+          repositories: runnerRepositories(settings),
         },
         hetzner,
       ),

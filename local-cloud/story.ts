@@ -37,7 +37,7 @@ const VARIABLE = "ARM64_RUNS_ON";
 /** A runner of ours: its slot, and what makes it one of its own. */
 const OWN_RUNNER = /^(dev-arm64-1-\d+-\d+)-[a-z0-9]{6}$/;
 
-/** The slot, on its host, that a runner was started in; runners of the origin's image are called after it alone. */
+/** The slot, on its host, that a runner was started in; said here and not taken from the program that is tested. */
 export function slotOf(runner: string): string {
   return OWN_RUNNER.exec(runner)?.[1] ?? runner;
 }

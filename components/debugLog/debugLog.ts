@@ -1,3 +1,4 @@
+// eslint-disable-next-line @typescript-eslint/no-require-imports -- an import gives a copy, which the SDK does not see
 import log = require("@pulumi/pulumi/log");
 
 /**

@@ -2,6 +2,7 @@ import * as command from "@pulumi/command";
 import * as github from "@pulumi/github";
 import * as pulumi from "@pulumi/pulumi";
 import { epoch } from "../epoch/epoch";
+import { secretVariable } from "../secretVariable/secretVariable";
 
 export interface GithubOrgArgs {
   /** None without own hosts, which alone register in it. */
@@ -109,7 +110,7 @@ export class GithubOrg extends pulumi.ComponentResource {
         delete: "node components/githubOrg/deleteRunnerGroup.mjs",
         environment: {
           GITHUB_API: args.api.baseUrl,
-          ...(args.api.token === undefined ? {} : { GITHUB_TOKEN: pulumi.secret(args.api.token) }),
+          ...secretVariable("GITHUB_TOKEN", args.api.token),
           GITHUB_ORGANIZATION: args.organization,
           RUNNER_GROUP_ID: group.id,
         },

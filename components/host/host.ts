@@ -4,6 +4,7 @@ import * as pulumi from "@pulumi/pulumi";
 import * as random from "@pulumi/random";
 import { userError } from "../config/userError";
 import { epoch } from "../epoch/epoch";
+import { secretVariable } from "../secretVariable/secretVariable";
 import { baseModel, type HostFirewall } from "./base";
 import {
   configHash,
@@ -242,7 +243,6 @@ export class Host extends pulumi.ComponentResource {
   ): command.local.Command | undefined {
     const { environment, drain, runners } = args;
     if (drain === undefined && runners === undefined) return undefined;
-    const { hetzner } = environment;
     return new command.local.Command(
       `${name}-retire`,
       {
@@ -252,8 +252,8 @@ export class Host extends pulumi.ComponentResource {
           // Gone before anything that the stack needs, such as the service where its runners deregister.
           HOST: pulumi.unsecret(pulumi.output(args.stack).apply(() => args.serverName)),
           SERVER_ID: server.id,
-          HCLOUD_API: (hetzner.endpoint ?? HETZNER_API).replace(/\/+$/, ""),
-          ...secretVariable("HCLOUD_TOKEN", hetzner.token),
+          HCLOUD_API: hetznerApi(environment),
+          ...secretVariable("HCLOUD_TOKEN", environment.hetzner.token),
           ...(environment.management === "ssh" && {
             SSH_HOST: server.ipv4Address,
             SSH_PORT: String(environment.sshPort),
@@ -390,11 +390,8 @@ export function checkedUserData(
   return text;
 }
 
-function secretVariable(
-  name: string,
-  value: pulumi.Input<string> | undefined,
-): Record<string, pulumi.Output<string>> {
-  return value === undefined ? {} : { [name]: pulumi.secret(value) };
+function hetznerApi({ hetzner }: Pick<HostEnvironment, "hetzner">): string {
+  return (hetzner.endpoint ?? HETZNER_API).replace(/\/+$/, "");
 }
 
 function runnerVariables(
@@ -441,7 +438,7 @@ export function drainBeforeRescale(
       serverId: args.id,
       hetzner: {
         name: "Hetzner",
-        baseUrl: (environment.hetzner.endpoint ?? HETZNER_API).replace(/\/+$/, ""),
+        baseUrl: hetznerApi(environment),
         token: token ?? process.env.HCLOUD_TOKEN ?? "",
       },
       drain,

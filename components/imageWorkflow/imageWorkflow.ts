@@ -1,6 +1,7 @@
 import * as command from "@pulumi/command";
 import * as github from "@pulumi/github";
 import * as pulumi from "@pulumi/pulumi";
+import { secretVariable } from "../secretVariable/secretVariable";
 import type { TargetSettings } from "../config/schema";
 import { gitBlob } from "./gitBlob";
 import { judge, type Proposal, proposalBranch } from "./proposal";
@@ -112,7 +113,7 @@ export class ImageWorkflow extends pulumi.ComponentResource {
         stdin: content,
         environment: {
           GITHUB_API: api.baseUrl,
-          ...(api.token === undefined ? {} : { GITHUB_TOKEN: pulumi.secret(api.token) }),
+          ...secretVariable("GITHUB_TOKEN", api.token),
           PROPOSAL_REPOSITORY: repository,
           PROPOSAL_BASE: branch,
           PROPOSAL_HEAD: head,

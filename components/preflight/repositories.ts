@@ -13,6 +13,18 @@ export interface RepositorySelection {
   readonly routed: Readonly<Record<string, number>>;
 }
 
+/** Names of the repositories of all targets, each once. */
+function targetRepositories({ targets }: Pick<FleetSettings, "targets">): string[] {
+  return [...new Set(Object.entries(targets).map(([key, one]) => one.repository ?? key))];
+}
+
+/** Names of the repositories whose jobs the runner group takes. */
+export function runnerRepositories(
+  settings: Pick<FleetSettings, "runnerGroup" | "targets">,
+): readonly string[] {
+  return settings.runnerGroup.repositories ?? targetRepositories(settings);
+}
+
 /** Which repository gets what; whatever names none means those of all targets. Ids are sorted, each once. */
 export function selectRepositories(
   settings: FleetSettings,
@@ -31,13 +43,12 @@ export function selectRepositories(
   const ofHybridTargets = Object.entries(settings.targets)
     .filter(([, { strategy }]) => strategy === "hybrid")
     .map(([key, one]) => one.repository ?? key);
-  const ofTargets = Object.entries(settings.targets).map(([key, one]) => one.repository ?? key);
   return {
-    runnerGroup: ids(settings.runnerGroup.repositories ?? ofTargets),
+    runnerGroup: ids(runnerRepositories(settings)),
     secrets: Object.fromEntries(
       Object.entries(settings.secrets).map(([name, secret]) => [
         name,
-        ids(secret.repositories ?? ofTargets),
+        ids(secret.repositories ?? targetRepositories(settings)),
       ]),
     ),
     routed: Object.fromEntries(

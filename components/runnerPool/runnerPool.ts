@@ -4,6 +4,7 @@ import * as pulumi from "@pulumi/pulumi";
 import type { PoolSettings } from "../config/schema";
 import type { HostEnvironment } from "../host/host";
 import { RunnerHost, type TokenSource } from "../runnerHost/runnerHost";
+import { secretVariable } from "../secretVariable/secretVariable";
 import { hostSettings } from "./hostSettings";
 import { placeHosts } from "./placement";
 
@@ -107,7 +108,7 @@ export class RunnerPool extends pulumi.ComponentResource {
         delete: "node components/runnerPool/settleQueue.mjs",
         environment: {
           GITHUB_API: github.api,
-          ...(github.token === undefined ? {} : { GITHUB_TOKEN: pulumi.secret(github.token) }),
+          ...secretVariable("GITHUB_TOKEN", github.token),
           GITHUB_ORGANIZATION: args.organization,
           RUNNER_LABELS: JSON.stringify(["self-hosted", ...settings.labels]),
           REPOSITORIES: JSON.stringify(args.repositories),

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+// eslint-disable-next-line @typescript-eslint/no-require-imports -- an import gives a copy, which the SDK does not see
 import log = require("@pulumi/pulumi/log");
 import { silenceDebugLog } from "../../../components/debugLog/debugLog";
 

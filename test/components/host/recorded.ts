@@ -11,6 +11,8 @@ import {
 /** Stand-ins of secrets, to be looked for in everything that was asked of the engine. */
 export const SSH_KEY = "canary-ssh-private-key";
 export const TOKEN = "canary-token-of-the-token-service";
+/** Of the token service. */
+export const PASSWORD = "canary-password-of-the-token-service";
 export const GITHUB_TOKEN = "canary-github-token-of-the-program";
 export const HCLOUD_TOKEN = "canary-hetzner-token-of-the-program";
 

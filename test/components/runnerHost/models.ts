@@ -1,9 +1,6 @@
 import type { RunnerStackModel } from "../../../components/runnerHost/stack";
 import type { TokenServiceModel } from "../../../components/tokenService/stack";
-import { TOKEN } from "../host/recorded";
-
-/** Stands for the token service's password, to be looked for wherever it should not be. */
-export const PASSWORD = "canary-password-of-the-token-service";
+import { PASSWORD, TOKEN } from "../host/recorded";
 
 export const DEDICATED: RunnerStackModel & {
   readonly tokenService: { readonly placement: "dedicated" };

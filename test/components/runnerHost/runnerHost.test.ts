@@ -16,8 +16,9 @@ import {
   SSH_KEY,
   summarize,
   TOKEN,
+  PASSWORD,
 } from "../host/recorded";
-import { COLOCATED, DEDICATED, PASSWORD, SERVICE } from "./models";
+import { COLOCATED, DEDICATED, SERVICE } from "./models";
 
 const STACK = "command:remote:Command";
 const RETIRE = "command:local:Command";

@@ -15,7 +15,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { runnerEnvironment } from "../../../components/runnerHost/stack";
 import { needs } from "../host/onPath";
-import { COLOCATED, DEDICATED, PASSWORD, SERVICE } from "./models";
+import { PASSWORD } from "../host/recorded";
+import { COLOCATED, DEDICATED, SERVICE } from "./models";
 
 /**
  * The scripts of a runner host, run by bash below a temporary folder. Docker, systemd and the token service are played

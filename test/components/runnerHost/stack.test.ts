@@ -17,8 +17,8 @@ import {
 import { colocatedTokenService } from "../../../components/tokenService/stack";
 import { assertGolden } from "../host/golden";
 import { needs } from "../host/onPath";
-import { TOKEN } from "../host/recorded";
-import { COLOCATED, DEDICATED, PASSWORD, SERVICE } from "./models";
+import { TOKEN, PASSWORD } from "../host/recorded";
+import { COLOCATED, DEDICATED, SERVICE } from "./models";
 
 const KMS = { ...DEDICATED.tokenService, implementation: "knatnetwork" } as const;
 const ORIGIN = {

@@ -11,13 +11,13 @@ import {
   dependencies,
   deployWithHooks,
   HCLOUD_TOKEN,
+  PASSWORD,
   secretPlaces,
   SSH_KEY,
   TOKEN,
 } from "../host/recorded";
 
 const API_TOKEN = "canary-token-of-the-provider";
-const PASSWORD = "canary-password-of-the-token-service";
 const VALUE = "canary-value-of-a-secret";
 const HOSTS = ["arm64-1-1", "arm64-1-2"];
 

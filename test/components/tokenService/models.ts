@@ -1,8 +1,5 @@
 import type { TokenServiceModel } from "../../../components/tokenService/stack";
-import { TOKEN } from "../host/recorded";
-
-/** Stand-in of a secret, to be looked for. */
-export const PASSWORD = "canary-password-of-the-token-service";
+import { PASSWORD, TOKEN } from "../host/recorded";
 
 export const BUILTIN: TokenServiceModel = {
   implementation: "builtin",

@@ -18,8 +18,8 @@ import {
 } from "../../../components/tokenService/stack";
 import { assertGolden } from "../host/golden";
 import { needs } from "../host/onPath";
-import { TOKEN } from "../host/recorded";
-import { BUILTIN, KNATNETWORK, PASSWORD } from "./models";
+import { TOKEN, PASSWORD } from "../host/recorded";
+import { BUILTIN, KNATNETWORK } from "./models";
 import { loaded, type TokenServiceConfig } from "./server/support";
 
 const CONFIG = "/etc/runner-fleet/token-service.json";

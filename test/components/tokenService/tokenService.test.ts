@@ -5,8 +5,15 @@ import { hostScript } from "../../../components/host/cloudInit";
 import { tokenServiceCommands, tokenServiceFiles } from "../../../components/tokenService/stack";
 import { TokenService } from "../../../components/tokenService/tokenService";
 import { only, valueOf } from "../../helpers/mocks";
-import { deployWithHooks, ENVIRONMENT, secretPlaces, summarize, TOKEN } from "../host/recorded";
-import { BUILTIN, KNATNETWORK, PASSWORD } from "./models";
+import {
+  deployWithHooks,
+  ENVIRONMENT,
+  secretPlaces,
+  summarize,
+  TOKEN,
+  PASSWORD,
+} from "../host/recorded";
+import { BUILTIN, KNATNETWORK } from "./models";
 
 const PLACE = {
   environment: ENVIRONMENT,
