@@ -70,8 +70,8 @@ export async function openStack(options: StackOptions = {}): Promise<Stack> {
   /** As the program does: the configuration first, then the environment. */
   const value = async (key: string, variable: string): Promise<string | undefined> => {
     const configured = config?.[key];
-    if (typeof configured === "object" && configured !== null) return secret(key);
-    return configured === undefined ? environment[variable] || undefined : String(configured);
+    if (configured === undefined) return environment[variable] || undefined;
+    return typeof configured === "string" ? configured : secret(key);
   };
   const [hcloudToken, hcloudEndpoint, githubToken, githubEndpoint] = await Promise.all([
     value("hcloud:token", "HCLOUD_TOKEN"),
