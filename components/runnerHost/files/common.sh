@@ -72,17 +72,18 @@ working() {
   [ -n "$(processes "$1" Runner.Worker)" ]
 }
 
-# listening N: whether slot N waits for a job or runs one.
+# listening N: whether slot N waits for a job or has one.
 listening() {
   { [ -e "$run/listening-$1" ] && present "$1"; } || working "$1"
 }
 
-# state N: starting, listening, working, draining, drained, backing-off or stopped.
+# state N: starting, listening, working, draining, drained, backing-off or stopped. A runner that was given a job works
+# until its container is gone: between the end of its job and that, it takes no other.
 state() {
   if [ -e "$run/draining-$1" ]; then
     if present "$1"; then echo draining; else echo drained; fi
   elif present "$1"; then
-    if working "$1"; then
+    if [ -e "$run/worked-$1" ] || working "$1"; then
       echo working
     elif [ -e "$run/listening-$1" ]; then
       echo listening
