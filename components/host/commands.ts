@@ -50,7 +50,7 @@ export function readRetirement(environment: CommandEnvironment): Retirement {
         timeoutSeconds: Number(read("TIMEOUT_SECONDS")),
       },
     }),
-    ...(environment.RUNNER_NAMES !== undefined && { runners: readRunners(environment) }),
+    ...(environment.GITHUB_ORGANIZATION !== undefined && { runners: readGithub(environment) }),
   };
 }
 
@@ -60,22 +60,26 @@ export function readAwaited(environment: CommandEnvironment): {
 } {
   const read = reader(environment);
   return {
-    runners: { host: read("HOST"), ...readRunners(environment) },
+    runners: {
+      host: read("HOST"),
+      ...readGithub(environment),
+      names: read("RUNNER_NAMES").split(" "),
+    },
     timeoutSeconds: Number(read("TIMEOUT_SECONDS")),
   };
 }
 
-function readRunners(environment: CommandEnvironment) {
+function readGithub(environment: CommandEnvironment) {
   const read = reader(environment);
   return {
     github: { name: "GitHub", baseUrl: read("GITHUB_API"), token: read("GITHUB_TOKEN") },
     organization: read("GITHUB_ORGANIZATION"),
-    names: read("RUNNER_NAMES").split(" "),
   };
 }
 
-function reader(environment: CommandEnvironment) {
-  return (name: keyof CommandEnvironment): string => {
+/** Reads variables that have to be there. */
+export function reader<Name extends string>(environment: Partial<Record<Name, string>>) {
+  return (name: Name): string => {
     const value = environment[name];
     if (value === undefined || value === "") {
       throw new HostError(`${name}: found nothing in the environment.`);

@@ -1,4 +1,5 @@
 import { setTimeout as pause } from "node:timers/promises";
+import { z } from "zod";
 
 /** Something went wrong that its reader can understand: the message is one sentence. */
 export class HostError extends Error {}
@@ -30,6 +31,7 @@ export async function request(
   method: string,
   path: string,
   expected: readonly number[],
+  body?: Readonly<Record<string, unknown>>,
 ): Promise<Answer> {
   const what = `${method} ${path}`;
   for (let attempt = 1; ; attempt++) {
@@ -42,7 +44,9 @@ export async function request(
           accept: "application/json",
           authorization: `Bearer ${api.token}`,
           "user-agent": "runner-fleet",
+          ...(body !== undefined && { "content-type": "application/json" }),
         },
+        ...(body !== undefined && { body: JSON.stringify(body) }),
         signal: AbortSignal.timeout(TIMEOUT_MS),
       });
       const text = await answer.text();
@@ -69,6 +73,37 @@ export async function request(
     }
     await pause(wait);
   }
+}
+
+const PAGE = 100;
+const MAX_PAGES = 100;
+
+/**
+ * Everything of one of GitHub's lists, page by page.
+ * @param path where the list is, with a query if need be
+ * @param key of the list in each answer
+ * @throws HostError as `request` does, and when an answer holds no such list.
+ */
+export async function list<T>(
+  api: ApiTarget,
+  path: string,
+  key: string,
+  item: z.ZodType<T>,
+): Promise<T[]> {
+  const page = z.object({ [key]: z.array(item) });
+  const all: T[] = [];
+  for (let number = 1; number <= MAX_PAGES; number++) {
+    const separator = path.includes("?") ? "&" : "?";
+    const numbered = `${path}${separator}per_page=${PAGE}&page=${number}`;
+    const { body } = await request(api, "GET", numbered, [200]);
+    const parsed = page.safeParse(body);
+    if (!parsed.success)
+      throw new HostError(`${api.name} answered GET ${numbered} without a list.`);
+    const items = parsed.data[key]!;
+    all.push(...items);
+    if (items.length < PAGE) return all;
+  }
+  throw new HostError(`${api.name} lists more than ${PAGE * MAX_PAGES} at ${path}.`);
 }
 
 function parse(text: string): unknown {

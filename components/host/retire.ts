@@ -1,7 +1,7 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { isDown, pressPowerButton, serverStatus } from "./power";
 import { type ApiTarget, HostError } from "./request";
-import { deleteRunner, runnersNamed } from "./runners";
+import { deleteRunner, runnersOf } from "./runners";
 import { runOverSsh, SshError, type SshTarget } from "./ssh";
 
 /** What it takes to take a host out of service for good. */
@@ -14,12 +14,8 @@ export interface Retirement {
   readonly ssh?: SshTarget;
   /** Program with arguments that is run on the host and ends when it is out of service. */
   readonly drain?: { readonly command: string; readonly timeoutSeconds: number };
-  /** Runners of the host in GitHub's list: names without the six characters of each job's runner. */
-  readonly runners?: {
-    readonly github: ApiTarget;
-    readonly organization: string;
-    readonly names: readonly string[];
-  };
+  /** Where GitHub lists the host's runners. */
+  readonly runners?: { readonly github: ApiTarget; readonly organization: string };
 }
 
 /** In seconds. */
@@ -149,22 +145,22 @@ export async function shutDown(
   }
 }
 
-async function hasRunnerOnline({ runners }: Retirement): Promise<boolean> {
+async function hasRunnerOnline({ host, runners }: Retirement): Promise<boolean> {
   if (runners === undefined) return false;
-  const listed = await runnersNamed(runners.github, runners.organization, runners.names);
+  const listed = await runnersOf(runners.github, runners.organization, host);
   return listed.some(({ online }) => online);
 }
 
 async function forgetRunners(
   host: string,
-  { github, organization, names }: NonNullable<Retirement["runners"]>,
+  { github, organization }: NonNullable<Retirement["runners"]>,
   warn: (sentence: string) => void,
   pace: Pace,
 ): Promise<void> {
   const end = seconds() + pace.busy;
   for (;;) {
     const busy: string[] = [];
-    for (const runner of await runnersNamed(github, organization, names)) {
+    for (const runner of await runnersOf(github, organization, host)) {
       if ((await deleteRunner(github, organization, runner)) === "busy") busy.push(runner.name);
     }
     if (busy.length === 0) return;

@@ -1,6 +1,6 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { type ApiTarget, HostError } from "./request";
-import { runnersNamed, slotOf } from "./runners";
+import { runnersOf, slotOf } from "./runners";
 
 /** Runners of a host that nothing reaches into. */
 export interface AwaitedRunners {
@@ -23,7 +23,7 @@ export async function waitOnline(
   const missing = new Set(names);
   for (const end = performance.now() + timeoutSeconds * 1000; ;) {
     // A runner that was seen may be gone again: it has had its job.
-    for (const { name, online } of await runnersNamed(github, organization, names)) {
+    for (const { name, online } of await runnersOf(github, organization, host)) {
       if (online) missing.delete(slotOf(name));
     }
     if (missing.size === 0) return;

@@ -74,13 +74,19 @@ export class HostApis {
     }
   }
 
-  /** Registers a runner, which is offline until somebody calls `online`. */
-  async addRunner(name: string): Promise<{ readonly online: () => Promise<void> }> {
+  /** Registers a runner, which is offline until somebody calls `online`, or `workOnce`: it takes a job and ends it. */
+  async addRunner(
+    name: string,
+    labels: readonly string[] = ["self-hosted"],
+  ): Promise<{
+    readonly online: () => Promise<void>;
+    readonly workOnce: (result: "succeeded" | "failed") => Promise<void>;
+  }> {
     const created = (await this.call(
       this.github,
       "POST",
       `/orgs/${ORGANIZATION}/actions/runners/generate-jitconfig`,
-      { name, runner_group_id: 1, labels: ["self-hosted"] },
+      { name, runner_group_id: 1, labels },
     )) as { encoded_jit_config: string };
     const { credential } = JSON.parse(
       Buffer.from(created.encoded_jit_config, "base64").toString(),
@@ -90,9 +96,28 @@ export class HostApis {
       baseUrl: this.github.baseUrl.replace("/api/v3", ""),
       token: credential,
     };
+    const connect = () => this.call(runner, "POST", "/_runner/sessions", { version: "2.338.0" });
     return {
       online: async () => {
-        await this.call(runner, "POST", "/_runner/sessions", { version: "2.338.0" });
+        await connect();
+      },
+      workOnce: async (result) => {
+        const { session_id: session } = (await connect()) as { session_id: string };
+        const headers = { authorization: `Bearer ${runner.token}` };
+        const poll = `${runner.baseUrl}/_runner/messages?session=${encodeURIComponent(session)}`;
+        let job: { job_id: number } | undefined;
+        while (job === undefined) {
+          const answer = await fetch(poll, { headers });
+          const text = await answer.text();
+          if (answer.ok && text !== "") job = JSON.parse(text) as { job_id: number };
+        }
+        const end = { result, exit_code: result === "succeeded" ? 0 : 1, outputs: {}, steps: [] };
+        const answer = await fetch(`${runner.baseUrl}/_runner/jobs/${job.job_id}/complete`, {
+          method: "POST",
+          headers: { ...headers, "content-type": "application/json" },
+          body: JSON.stringify(end),
+        });
+        assert.ok(answer.ok, `${answer.status} ${await answer.text()}`);
       },
     };
   }
