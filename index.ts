@@ -2,19 +2,22 @@ import * as github from "@pulumi/github";
 import * as hcloud from "@pulumi/hcloud";
 import * as pulumi from "@pulumi/pulumi";
 import * as random from "@pulumi/random";
-import { type FleetConfig, loadConfig } from "./components/config/load";
+import { CanaryWorkflow } from "./components/canary/canaryWorkflow";
+import type { CanarySettings } from "./components/canary/hostCanary";
+import { renderCanary } from "./components/canary/workflow";
+import { type FleetConfig, loadConfig, loadRefusals } from "./components/config/load";
 import { silenceDebugLog } from "./components/debugLog/debugLog";
 import { FleetNetwork } from "./components/fleetNetwork/fleetNetwork";
 import { GithubOrg } from "./components/githubOrg/githubOrg";
 import { rewrittenSecrets } from "./components/githubOrg/recordedSecrets";
 import { Routing } from "./components/githubOrg/routing";
 import { selectedWorkflows } from "./components/githubOrg/selectedWorkflows";
-import { routedRunsOn } from "./components/githubOrg/runsOn";
+import { isRouted, routedRunsOn } from "./components/githubOrg/runsOn";
 import { stackLabels } from "./components/host/labels";
 import { emitWorkflows } from "./components/imageWorkflow/emission";
 import { ImageWorkflow } from "./components/imageWorkflow/imageWorkflow";
 import { ReusableWorkflows } from "./components/imageWorkflow/reusableWorkflows";
-import { preflight } from "./components/preflight/check";
+import { preflight } from "./components/preflight/preflight";
 import { githubBase, type HetznerFacts } from "./components/preflight/facts";
 import { recordedOutputs } from "./components/preflight/recordedOutputs";
 import { runnerRepositories, selectRepositories } from "./components/preflight/repositories";
@@ -22,6 +25,8 @@ import { plannedServers } from "./components/pricing/plannedServers";
 import { monthlyCost } from "./components/pricing/pricing";
 import type { TokenSource } from "./components/runnerHost/runnerHost";
 import { userDataSizes } from "./components/render/userData";
+import type { FleetPlacement } from "./components/runnerPool/placement";
+import { rollProgress } from "./components/runnerPool/roll";
 import { RunnerPool } from "./components/runnerPool/runnerPool";
 import { placeTokenService } from "./components/tokenService/placement";
 import { tokenServiceSettings } from "./components/tokenService/settings";
@@ -34,7 +39,8 @@ async function fleet(): Promise<Record<string, unknown>> {
   const { settings } = config;
   const recorded = await recordedOutputs();
   const facts = await preflight(config, {
-    userDataBytes: userDataSizes(config.prefix, settings),
+    userDataBytes: (placement) => userDataSizes(config.prefix, settings, placement),
+    refusals: loadRefusals(),
     recordedBlobs: mapValues(recorded.targets, ({ blob }) => blob),
   });
   const repositories = selectRepositories(settings, facts.github);
@@ -72,7 +78,11 @@ async function fleet(): Promise<Record<string, unknown>> {
               name: settings.runnerGroup.name,
               exists: facts.github.runnerGroupExists,
               repositoryIds: repositories.runnerGroup,
-              workflows: selectedWorkflows(settings, facts.github.central?.branch),
+              workflows: selectedWorkflows(
+                settings,
+                facts.github.central?.branch,
+                facts.github.canary?.branch,
+              ),
             },
       secrets: mapValues(config.orgSecrets, (value, name) => ({
         value,
@@ -84,22 +94,41 @@ async function fleet(): Promise<Record<string, unknown>> {
     organization,
   );
 
+  const canary =
+    settings.canary.repository === undefined || facts.github.canary === undefined
+      ? undefined
+      : {
+          repository: `${settings.organization}/${settings.canary.repository}`,
+          branch: facts.github.canary.branch,
+          workflow: new CanaryWorkflow(
+            "canary",
+            {
+              repository: settings.canary.repository,
+              branch: facts.github.canary.branch,
+              content: renderCanary({ project: pulumi.getProject(), stack: pulumi.getStack() }),
+            },
+            organization,
+          ),
+        };
   const pools =
     facts.hetzner === undefined || runnerGroup === undefined
       ? []
-      : ownHosts(config, facts.hetzner, runnerGroup);
+      : ownHosts(config, facts.hetzner, facts.placement, runnerGroup, canary);
 
-  const runsOn = routedRunsOn(settings);
-  const routing = new Routing(
-    "routing",
-    {
-      level: settings.routing.level,
-      variable: settings.routing.variable,
-      value: runsOn,
-      repositories: repositories.routed,
-    },
-    { ...organization, dependsOn: pools },
-  );
+  const routing = isRouted(settings)
+    ? [
+        new Routing(
+          "routing",
+          {
+            level: settings.routing.level,
+            variable: settings.routing.variable,
+            value: routedRunsOn(settings),
+            repositories: repositories.routed,
+          },
+          { ...organization, dependsOn: pools },
+        ),
+      ]
+    : [];
   const targets = Object.entries(settings.targets);
   const { central } = facts.github;
   const reusable =
@@ -133,14 +162,23 @@ async function fleet(): Promise<Record<string, unknown>> {
         api,
       },
       // The first push of the file is a first run of it: by then the fleet is there.
-      { ...organization, dependsOn: [routing, ...reusable] },
+      { ...organization, dependsOn: [...routing, ...reusable] },
     ),
   }));
 
   return {
     hosts: pulumi.all(pools.map((pool) => pool.hosts)).apply((lists) => lists.flat()),
     runnerLabels: mapValues(settings.pools, ({ labels }) => labels),
-    runsOn,
+    runsOn: isRouted(settings)
+      ? routedRunsOn(settings)
+      : JSON.stringify(settings.routing.hostedFallback),
+    // Pools that the next run takes further.
+    rolls: Object.fromEntries(
+      Object.entries(settings.pools).flatMap(([name, pool]) => {
+        const progress = rollProgress(pool, facts.placement.pools[name] ?? []);
+        return progress === undefined ? [] : [[name, progress]];
+      }),
+    ),
     secrets: secretsWrittenAt,
     targets: Object.fromEntries(
       workflows.map(({ name, target, workflow: { branch, path, blob, pullRequest } }) => [
@@ -157,7 +195,7 @@ async function fleet(): Promise<Record<string, unknown>> {
     monthlyCost:
       facts.hetzner === undefined
         ? undefined
-        : monthlyCost(plannedServers(settings), facts.hetzner),
+        : monthlyCost(plannedServers(settings, facts.placement), facts.hetzner),
   };
 }
 
@@ -165,7 +203,9 @@ async function fleet(): Promise<Record<string, unknown>> {
 function ownHosts(
   config: FleetConfig,
   facts: HetznerFacts,
+  placed: FleetPlacement,
   runnerGroup: NonNullable<GithubOrg["runnerGroup"]>,
+  canary: CanarySettings | undefined,
 ): RunnerPool[] {
   const { settings, prefix } = config;
   const hetzner: pulumi.ComponentResourceOptions = {
@@ -193,7 +233,7 @@ function ownHosts(
     },
     hetzner,
   );
-  const { placement, implementation } = settings.tokenService;
+  const { implementation } = settings.tokenService;
   const password = new random.RandomPassword("token-service-password", {
     length: 48,
     special: false,
@@ -204,12 +244,12 @@ function ownHosts(
     password,
     runnerGroupId: runnerGroup.id,
   };
-  const own = placeTokenService(prefix, settings);
+  const own = placeTokenService(prefix, settings, placed);
   const tokenService: TokenSource =
-    placement === "colocated"
-      ? { placement, service: pulumi.secret(pulumi.output(service)) }
+    own === undefined
+      ? { placement: "colocated", service: pulumi.secret(pulumi.output(service)) }
       : {
-          placement,
+          placement: "dedicated",
           implementation,
           password,
           address: own.privateIp,
@@ -225,7 +265,9 @@ function ownHosts(
             hetzner,
           ).url,
         };
-  return Object.entries(settings.pools).map(
+  // One without hosts, which is paused, has nothing else either.
+  const inUse = Object.entries(settings.pools).filter(([name]) => placed.pools[name]?.length !== 0);
+  return inUse.map(
     ([name, pool]) =>
       new RunnerPool(
         name,
@@ -234,6 +276,7 @@ function ownHosts(
           prefix,
           pool: name,
           settings: pool,
+          hosts: placed.pools[name] ?? [],
           organization: settings.organization,
           githubUrl: settings.githubUrl,
           rebootWindow: settings.maintenance.rebootWindow,
@@ -241,6 +284,7 @@ function ownHosts(
           runnerGroup,
           tokenService,
           repositories: runnerRepositories(settings),
+          canary,
         },
         hetzner,
       ),

@@ -41,6 +41,8 @@ type Command = "preview" | "up" | "refresh" | "destroy";
 /** The committed dev stack on a local cloud, in a state folder of its own, driven by the plain CLI. */
 export interface LocalStack {
   readonly environment: Readonly<Record<string, string>>;
+  /** The stack's file, for commands that take `--config-file`. */
+  readonly configFile: string;
   /** Sets values of the stack's configuration by path; `undefined` removes one. */
   configure(changes: Readonly<Record<string, unknown>>): Promise<void>;
   /** Sets one value of the stack's configuration by path, encrypted. */
@@ -112,6 +114,7 @@ export async function openStack(
   };
   return {
     environment,
+    configFile,
     configure: async (changes) => {
       const config = parseDocument(await readFile(configFile, "utf8"));
       for (const [path, value] of Object.entries(changes)) {

@@ -329,8 +329,7 @@ export const PHASES: readonly Phase[] = [
           .filter(({ type }) => type !== "pulumi:pulumi:Stack")
           .map(({ op, name }) => `${op} ${name}`)
           .sort(),
-        // What runs, and the names to look for at GitHub when the host goes.
-        ["update arm64-1-1-retire", "update arm64-1-1-stack"],
+        ["update arm64-1-1-stack"],
       );
       assert.deepEqual(scene.servers(), before);
       await expectOnline(scene, ["dev-arm64-1-1-1", "dev-arm64-1-1-2", "dev-arm64-1-1-3"]);
@@ -346,7 +345,7 @@ export const PHASES: readonly Phase[] = [
         "the job runs",
         () => scene.cloud.github.jobs.get(job.id).status === "in_progress",
       );
-      await scene.stack.configure({ "pools.arm64.serverType": "cax31" });
+      await scene.stack.configure({ "pools.arm64.serverTypes": ["cax31"] });
       await scene.pulumi("up");
       await finishedWell(scene, job);
       assert.deepEqual(scene.servers(), before, "the same server");

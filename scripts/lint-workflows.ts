@@ -1,6 +1,8 @@
 import { readdirSync, readFileSync } from "node:fs";
 import path from "node:path";
 import { parseArgs } from "node:util";
+import { CANARY_PATH } from "../components/canary/path";
+import { renderCanary } from "../components/canary/workflow";
 import { matrix } from "../test/components/imageWorkflow/matrix";
 import { EXCEPTIONS } from "./lintWorkflows/exceptions";
 import { type LintResult, lintWorkflows, type WorkflowSet } from "./lintWorkflows/lint";
@@ -11,7 +13,7 @@ const ROOT = path.dirname(__dirname);
 const WORKFLOWS = ".github/workflows";
 
 /**
- * Checks workflow files: those named, or else this project's own and every one of the test matrix. Ends with 1 when
+ * Checks workflow files: those named, or else this project's own, the canary's and every one of the test matrix. Ends with 1 when
  * there are findings that are not excepted, or exceptions without a finding.
  */
 async function main(): Promise<void> {
@@ -20,7 +22,7 @@ async function main(): Promise<void> {
     allowPositionals: true,
   });
   const named = positionals.length > 0;
-  const sets = named ? positionals.map(namedFile) : [ownFiles(), ...matrix()];
+  const sets = named ? positionals.map(namedFile) : [ownFiles(), canary(), ...matrix()];
   const result = await untilInterrupted(async () => {
     const tools = await prepareLintTools((line) => process.stderr.write(`${line}\n`));
     return lintWorkflows(sets, tools, EXCEPTIONS);
@@ -47,6 +49,11 @@ function ownFiles(): WorkflowSet {
         .map((file) => [file, text(path.join(ROOT, file))]),
     ),
   };
+}
+
+function canary(): WorkflowSet {
+  const content = renderCanary({ project: "runner-fleet", stack: "dev" });
+  return { name: "canary", files: { [CANARY_PATH]: content } };
 }
 
 function text(file: string): string {

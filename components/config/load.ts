@@ -1,4 +1,5 @@
 import * as pulumi from "@pulumi/pulumi";
+import { readRefusals, type Refusal, REFUSALS_FILE } from "../host/refusals";
 import type { GithubCredential } from "../tokenService/stack";
 import { type FleetSettings, stackNameProblem, validateSettings } from "./schema";
 import { userError } from "./userError";
@@ -80,6 +81,18 @@ export function loadConfig(): FleetConfig {
       tokenIsConfigured: github.get("token") !== undefined,
     },
   };
+}
+
+/**
+ * Orders that earlier runs of the same command were refused.
+ * @throws pulumi.RunError with one sentence where the file that the environment names cannot be read.
+ */
+export function loadRefusals(): Refusal[] {
+  try {
+    return readRefusals(process.env[REFUSALS_FILE]);
+  } catch (error) {
+    throw userError((error as Error).message);
+  }
 }
 
 /**

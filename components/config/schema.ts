@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { CANARY_PATH } from "../canary/path";
 import { RUNNER_VERSION } from "../pins/pins";
 import { isNetworkAddress, parseCidr } from "./cidr";
 import { githubServerUrl } from "./githubUrl";
@@ -123,9 +124,18 @@ const externalPool = z
     { error: "either scaleSet, or labels and, if wanted, group" },
   );
 
+/** Names in order of preference. */
+const preferences = (what: string) =>
+  z
+    .array(z.string().min(1))
+    .min(1, { error: `at least one ${what}` })
+    .refine((names) => new Set(names).size === names.length, { error: `each ${what} once` });
+
 const pool = z.strictObject({
-  serverType: z.string().min(1),
-  location: z.string().min(1),
+  /** Hetzner server types, the best first. A living host keeps its type as long as it is one of them. */
+  serverTypes: preferences("server type"),
+  /** Hetzner locations, the best first. A living host stays where it is. */
+  locations: preferences("location"),
   count: z
     .int()
     .min(1, { error: `a whole number from 1 to ${MAX_HOSTS_PER_POOL}` })
@@ -139,6 +149,15 @@ const pool = z.strictObject({
   labels: z.array(label).min(1),
   /** Raising it replaces every host of the pool: new ones first, then the old ones are drained and deleted. */
   generation: z.int().min(1).default(1),
+  /** How many hosts of a new generation one run may make beside those that they replace; default: all at once. */
+  maxSurge: z.int().min(1, { error: "a whole number of at least 1" }).optional(),
+  /**
+   * Takes the pool out of use: with routing to it, jobs run on the hosted fallback. `keep`: its hosts stay. `delete`: they
+   * are drained and deleted.
+   */
+  paused: z
+    .union([z.literal(false), z.enum(["keep", "delete"])], { error: "false, keep or delete" })
+    .default(false),
   /** What the runners are. */
   runner: z
     .strictObject({
@@ -181,7 +200,7 @@ const tokenService = z.strictObject({
   /** Another image: of Node for `builtin`, of the service itself for `knatnetwork`. */
   image: imageReference.optional(),
   serverType: z.string().min(1).default("cax11"),
-  /** Location of the dedicated server; default: the location of the first pool. */
+  /** Location of the dedicated server; default: the first location of the first pool where it can be ordered. */
   location: z.string().min(1).optional(),
 });
 
@@ -327,6 +346,22 @@ const target = z.strictObject({
   onDestroy: z.enum(["keep", "remove"]).default("keep"),
 });
 
+const budget = z.strictObject({
+  /** What all servers together may cost a month, IPv4 addresses included, without value-added tax; default: no limit. */
+  monthlyEur: z.number().positive({ error: "a number above 0" }).optional(),
+});
+
+const runnerLife = z.strictObject({
+  /** How long before GitHub stops serving a pool's version of the runner program people are warned, in days. */
+  warnDays: z.int().min(0).max(365).default(30),
+});
+
+/** A job that has to succeed on each new host before the hosts go that it replaces, and before jobs are routed to it. */
+const canary = z.strictObject({
+  /** Private repository of the organization that gets the job's workflow, on its default branch; default: no canary. */
+  repository: repositoryName.optional(),
+});
+
 /** Where the workflows lie that targets with `emit: reusable` call. */
 const reusableWorkflows = z.strictObject({
   /** Repository of the organization, such as `.github`; needed when a target calls one of them. */
@@ -364,6 +399,9 @@ const unchecked = z.strictObject({
   /** `ssh`: hosts are changed in place. `none`: nothing reaches into them; a change is a roll. */
   management: z.enum(["ssh", "none"]).default("ssh"),
   maintenance: maintenance.prefault({}),
+  budget: budget.prefault({}),
+  runnerLife: runnerLife.prefault({}),
+  canary: canary.prefault({}),
   /** Registries to ask before the one in the key, which Docker knows for docker.io alone and BuildKit for any. */
   registryMirrors: z.record(registryHost, z.array(registryHost).min(1)).default({}),
   targets: z.record(z.string().min(1), target).default({}),
@@ -391,6 +429,11 @@ export const fleetSchema = unchecked.superRefine((fleet, context) => {
     });
   }
   checkHosts(fleet, problem);
+  const proving = fleet.canary.repository;
+  if (proving !== undefined && Object.keys(fleet.pools).length === 0) {
+    const path = ["canary", "repository"];
+    problem(path, proving, "nothing, since pools has no host that it could prove");
+  }
   const secrets = Object.keys(fleet.secrets);
   for (const [index, name] of secrets.entries()) {
     const same = (other: string) => other.toUpperCase() === name.toUpperCase();
@@ -430,6 +473,13 @@ export const fleetSchema = unchecked.superRefine((fleet, context) => {
         ["reusableWorkflows", "repository"],
         undefined,
         `the name of a repository of the organization, since targets.${name} calls a workflow that lies there`,
+      );
+    }
+    if (repository.toLowerCase() === proving?.toLowerCase() && one.path === CANARY_PATH) {
+      problem(
+        ["targets", name, "path"],
+        one.path,
+        `another path, since the workflow of canary lies at ${CANARY_PATH} in ${repository}`,
       );
     }
     const file = `${repository.toLowerCase()}/${one.path}`;
@@ -528,17 +578,44 @@ export type Validated =
 export function validateSettings(raw: unknown, namespace: string): Validated {
   const result = fleetSchema.safeParse(raw, { reportInput: true });
   if (result.success) return { ok: true, settings: result.data };
+  const { issues } = result.error;
   return {
     ok: false,
-    problems: result.error.issues.flatMap((issue) => describe(issue, namespace)),
+    problems: issues
+      .filter((issue) => !isExplained(issue, issues))
+      .flatMap((issue) => describe(issue, namespace)),
   };
+}
+
+/** Keys of a pool that were one name each, and the lists in their place. */
+const RENAMED: Readonly<Record<string, string>> = {
+  serverType: "serverTypes",
+  location: "locations",
+};
+
+const isPool = (path: readonly PropertyKey[]) => path.length === 2 && path[0] === "pools";
+
+/** Whether a list is missing because its former key stands there, which another issue says. */
+function isExplained({ path, input }: z.core.$ZodIssue, all: readonly z.core.$ZodIssue[]): boolean {
+  if (input !== undefined || path.length !== 3 || !isPool(path.slice(0, 2))) return false;
+  return all.some(
+    (other) =>
+      other.code === "unrecognized_keys" &&
+      other.path.join(".") === path.slice(0, 2).join(".") &&
+      other.keys.some((name) => RENAMED[name] === path[2]),
+  );
 }
 
 function describe(issue: z.core.$ZodIssue, namespace: string): string[] {
   const key = (path: readonly PropertyKey[]) =>
     path.length === 0 ? namespace : `${namespace}:${path.map(String).join(".")}`;
   if (issue.code === "unrecognized_keys") {
-    return issue.keys.map((name) => `${key([...issue.path, name])} is not a configuration key.`);
+    return issue.keys.map((name) => {
+      const list = isPool(issue.path) && Object.hasOwn(RENAMED, name) ? RENAMED[name] : undefined;
+      return list === undefined
+        ? `${key([...issue.path, name])} is not a configuration key.`
+        : `${key([...issue.path, name])}: found a key of former releases, expected ${list}, a list with the best first.`;
+    });
   }
   if (issue.code === "invalid_key") {
     const expected = issue.issues[0]?.message ?? "another name";

@@ -82,6 +82,7 @@ export class FleetNetwork extends pulumi.ComponentResource {
 
     this.environment = {
       networkId: network.id.apply(Number),
+      networkZone: args.zone,
       subnetId: subnet.id,
       ipRange: args.ipRange,
       firewallId: firewall.id.apply(Number),

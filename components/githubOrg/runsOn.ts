@@ -26,7 +26,15 @@ export function routedPool(settings: Pick<FleetSettings, "pools" | "externalPool
   return { name, external: name in settings.externalPools };
 }
 
-/** What the routing variable holds. */
+/** Whether there is a routing variable: not where the pool that it would point to is paused. */
+export function isRouted(
+  settings: Pick<FleetSettings, "pools" | "externalPools" | "routing">,
+): boolean {
+  const { name } = routedPool(settings);
+  return (settings.pools[name]?.paused ?? false) === false;
+}
+
+/** What the routing variable holds, where there is one. */
 export function routedRunsOn(
   settings: Pick<FleetSettings, "pools" | "externalPools" | "routing" | "runnerGroup">,
 ): string {

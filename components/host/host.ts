@@ -15,6 +15,7 @@ import {
 } from "./cloudInit";
 import { RETIRE, WAIT_ONLINE } from "./commands";
 import { hostKeyFromSecret } from "./hostKey";
+import { refusedOrder } from "./refusedOrder";
 import { type Retirement, shutDown } from "./retire";
 import { runOverSsh, type SshTarget } from "./ssh";
 
@@ -32,6 +33,8 @@ const CONFIG_LABEL = "config";
 /** What every host of the fleet shares. */
 export interface HostEnvironment {
   readonly networkId: pulumi.Input<number>;
+  /** Hetzner's network zone of the private network, such as eu-central. */
+  readonly networkZone: string;
   /** Subnet that hosts join; they wait for it. */
   readonly subnetId: pulumi.Input<string>;
   /** Range of the whole private network, IPv4. */
@@ -94,8 +97,10 @@ export interface HostArgs {
   readonly registryMirrors: Readonly<Record<string, readonly string[]>>;
   /** Command that takes the host out of service: run before it is deleted and before it is powered off for a rescale. */
   readonly drain?: { readonly command: string; readonly timeoutSeconds: number };
-  /** What GitHub lists of it: runners that are called as one of the names, a hyphen and six characters. */
+  /** What GitHub lists of it: runners that are called as one of the names, which begin with the server's, a hyphen and six characters. */
   readonly runners?: { readonly organization: string; readonly names: readonly string[] };
+  /** A later run replaces it: where nothing reaches into it, that it differs from the settings is as it should be. */
+  readonly isOutgoing?: boolean;
 }
 
 /**
@@ -150,6 +155,9 @@ export class Host extends pulumi.ComponentResource {
       ? undefined
       : pulumi.unsecret(pulumi.all([base, stack])).apply((both) => configHash(...both));
 
+    const warn = (sentence: string) => {
+      void pulumi.log.warn(sentence, this);
+    };
     const server = new hcloud.Server(
       name,
       {
@@ -172,24 +180,30 @@ export class Host extends pulumi.ComponentResource {
       },
       {
         parent: this,
-        ignoreChanges: ["userData", "image", "location", "sshKeys", `labels.${CONFIG_LABEL}`],
+        ignoreChanges: [
+          "userData",
+          "image",
+          // What was never made may be made elsewhere.
+          ...(stillborn ? [] : ["location"]),
+          "sshKeys",
+          `labels.${CONFIG_LABEL}`,
+        ],
         replacementTrigger: epoch(`${name}-epoch`, stillborn, { parent: this }),
         // Server names are unique in a project, so the old one has to go first.
         deleteBeforeReplace: true,
-        hooks:
+        hooks: {
           // What is off runs no job and hears nobody, as after a rescale that failed half-way.
-          args.drain === undefined || found?.off === true
-            ? undefined
-            : {
-                beforeUpdate: [
-                  new pulumi.ResourceHook(
-                    `${name}-drain-before-rescale`,
-                    drainBeforeRescale(args.drain, environment, pinned, (sentence) => {
-                      void pulumi.log.warn(sentence, this);
-                    }),
-                  ),
-                ],
-              },
+          ...(args.drain !== undefined &&
+            found?.off !== true && {
+              beforeUpdate: [
+                new pulumi.ResourceHook(
+                  `${name}-drain-before-rescale`,
+                  drainBeforeRescale(args.drain, environment, pinned, warn),
+                ),
+              ],
+            }),
+          onError: [new pulumi.ErrorHook(`${name}-refused-order`, refusedOrder(environment, warn))],
+        },
       },
     );
     const attachment = new hcloud.ServerNetwork(
@@ -214,7 +228,8 @@ export class Host extends pulumi.ComponentResource {
           dependsOn,
         )
       : this.#awaitRunners(name, args, server, dependsOn);
-    if (found !== undefined && !stillborn) this.#warnOfDifference(args, server, found, hash);
+    if (found !== undefined && !stillborn && args.isOutgoing !== true)
+      this.#warnOfDifference(args, server, found, hash);
 
     this.ready = (configured ?? attachment).id.apply(() => true);
     this.serverId = server.id.apply(Number);
@@ -226,6 +241,8 @@ export class Host extends pulumi.ComponentResource {
       serverId: this.serverId,
       ipv4Address: this.ipv4Address,
       privateIp: this.privateIp,
+      // For who logs in later: commands that do so find them in the state.
+      ...(isSsh && { hostKey: pinned, sshPort: environment.sshPort }),
     });
   }
 
@@ -264,7 +281,7 @@ export class Host extends pulumi.ComponentResource {
             DRAIN_COMMAND: drain.command,
             TIMEOUT_SECONDS: String(drain.timeoutSeconds),
           }),
-          ...(runners && runnerVariables(environment, runners)),
+          ...(runners && githubVariables(environment, runners)),
         },
         triggers: [server.id],
         // One line for a host that was given up; no secret is ever printed.
@@ -318,7 +335,7 @@ export class Host extends pulumi.ComponentResource {
 
   #awaitRunners(
     name: string,
-    { environment, serverName, serverType, runners }: HostArgs,
+    { environment, serverName, serverType, runners, isOutgoing }: HostArgs,
     server: hcloud.Server,
     dependsOn: pulumi.Resource[],
   ): pulumi.CustomResource | undefined {
@@ -330,7 +347,8 @@ export class Host extends pulumi.ComponentResource {
         environment: {
           HOST: serverName,
           TIMEOUT_SECONDS: String(ONLINE_TIMEOUT),
-          ...runnerVariables(environment, runners),
+          ...githubVariables(environment, runners),
+          RUNNER_NAMES: runners.names.join(" "),
           // Nobody reads it: every runner has to come back after a rescale.
           SERVER_TYPE: serverType,
         },
@@ -338,7 +356,13 @@ export class Host extends pulumi.ComponentResource {
         logging: "none",
         addPreviousOutputInEnv: false,
       },
-      { parent: this, dependsOn, deleteBeforeReplace: true },
+      {
+        parent: this,
+        dependsOn,
+        deleteBeforeReplace: true,
+        // It has the runners that it was made with.
+        ignoreChanges: isOutgoing === true ? ["environment"] : [],
+      },
     );
   }
 
@@ -394,14 +418,13 @@ function hetznerApi({ hetzner }: Pick<HostEnvironment, "hetzner">): string {
   return (hetzner.endpoint ?? HETZNER_API).replace(/\/+$/, "");
 }
 
-function runnerVariables(
+function githubVariables(
   { github }: HostEnvironment,
-  { organization, names }: NonNullable<HostArgs["runners"]>,
+  { organization }: NonNullable<HostArgs["runners"]>,
 ): Record<string, pulumi.Input<string>> {
   return {
     GITHUB_API: github.api,
     GITHUB_ORGANIZATION: organization,
-    RUNNER_NAMES: names.join(" "),
     ...secretVariable("GITHUB_TOKEN", github.token),
   };
 }

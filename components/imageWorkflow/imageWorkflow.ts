@@ -74,7 +74,12 @@ export class ImageWorkflow extends pulumi.ComponentResource {
             commitMessage: message,
             overwriteOnCreate: true,
           },
-          { parent: this, retainOnDelete: settings.onDestroy === "keep" },
+          {
+            parent: this,
+            retainOnDelete: settings.onDestroy === "keep",
+            // An imported file has another value: no reason to commit it again.
+            ignoreChanges: ["overwriteOnCreate"],
+          },
         );
         [this.path, this.content, this.branch] = [file.file, file.content, file.branch];
         break;

@@ -38,7 +38,7 @@ const PUBLISHES = "github.event_name != 'pull_request'";
 const FROM_FORK = `${IS_PULL_REQUEST} && github.event.pull_request.head.repo.full_name != github.repository`;
 
 const AMD64 = "linux/amd64";
-const ARM64 = "linux/arm64";
+export const ARM64 = "linux/arm64";
 
 /** The jobs of a strategy, each with no more rights than it uses. */
 export function imageJobs(parameters: Parameters, strategy: Strategy): Record<string, Job> {
@@ -307,13 +307,15 @@ const FIND_DAEMON: Step = {
   ),
 };
 
-const SHARED_DAEMON: Step = {
+/** Of a host of ours. */
+export const HOST_DAEMON: Step = {
   name: "Use the machine's build daemon",
   id: "shared",
-  if: SHARED,
   uses: "docker/setup-buildx-action",
   with: { driver: "remote", endpoint: `unix://${SOCKET}`, "cache-binary": false },
 };
+
+const SHARED_DAEMON: Step = { ...HOST_DAEMON, if: SHARED };
 
 const OWN_DAEMON: Step = {
   name: "Start a build daemon",

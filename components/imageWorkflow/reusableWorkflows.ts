@@ -32,7 +32,13 @@ export class ReusableWorkflows extends pulumi.ComponentResource {
           commitMessage: `ci: bring ${path} in line with stack ${pulumi.getStack()} of ${pulumi.getProject()}`,
           overwriteOnCreate: true,
         },
-        { parent: this, retainOnDelete: args.keep, dependsOn: previous },
+        {
+          parent: this,
+          retainOnDelete: args.keep,
+          dependsOn: previous,
+          // As for the files of targets.
+          ignoreChanges: ["overwriteOnCreate"],
+        },
       );
       previous = [file];
     }

@@ -32,7 +32,7 @@ export interface Job {
   readonly name: string;
   readonly needs?: readonly string[];
   readonly if?: string;
-  readonly "runs-on": string;
+  readonly "runs-on": string | readonly string[];
   readonly "timeout-minutes": number;
   readonly permissions: Permissions;
   readonly outputs?: Readonly<Record<string, string>>;
@@ -53,8 +53,13 @@ export interface CallJob {
 
 export interface Workflow {
   readonly name: string;
+  /** What its runs are called; default: GitHub's own choice. */
+  readonly "run-name"?: string;
   readonly on: Readonly<Record<string, unknown>>;
-  readonly concurrency?: { readonly group: string; readonly "cancel-in-progress": string };
+  readonly concurrency?: {
+    readonly group: string;
+    readonly "cancel-in-progress": string | boolean;
+  };
   readonly env?: Readonly<Record<string, string>>;
   readonly jobs: Readonly<Record<string, Job | CallJob>>;
 }
@@ -75,6 +80,7 @@ export function stringifyWorkflow(workflow: Workflow, header: string): string {
   const file = new Document(
     {
       name: workflow.name,
+      ...(workflow["run-name"] !== undefined && { "run-name": workflow["run-name"] }),
       on: workflow.on,
       // Each job is given what it needs and nothing else.
       permissions: {},

@@ -26,24 +26,31 @@ const MAX_CONCURRENT = 8;
 /** Reads JSON from one REST API. A request is tried twice when the network, a limit or the server is at fault. */
 export class Api {
   readonly #base: string;
-  readonly #token: string;
+  readonly #token: string | undefined;
   readonly #headers: Readonly<Record<string, string>>;
   readonly #fetch: typeof fetch;
   readonly #sleep: (milliseconds: number) => Promise<void>;
   readonly #waiting: (() => void)[] = [];
   #running = 0;
 
-  /** @param base URL that paths are appended to, without a slash at its end. */
+  /**
+   * @param base URL that paths are appended to, without a slash at its end
+   * @param token undefined where anybody may ask
+   */
   constructor(
     readonly name: string,
     base: string,
-    token: string,
+    token: string | undefined,
     headers: Readonly<Record<string, string>>,
     options: ApiOptions,
   ) {
     this.#base = base;
     this.#token = token;
-    this.#headers = { "User-Agent": "runner-fleet", Authorization: `Bearer ${token}`, ...headers };
+    this.#headers = {
+      "User-Agent": "runner-fleet",
+      ...(token !== undefined && { Authorization: `Bearer ${token}` }),
+      ...headers,
+    };
     this.#fetch = options.fetch ?? fetch;
     this.#sleep =
       options.sleep ?? ((milliseconds) => new Promise((done) => setTimeout(done, milliseconds)));
@@ -59,14 +66,18 @@ export class Api {
   }
 
   /**
-   * The answer to `GET path` as it is.
+   * The answer to `GET path`, or `HEAD path`, as it is.
    * @throws ApiError when the status is not one of `expected`.
    */
-  async ask(path: string, expected: readonly number[]): Promise<RawAnswer> {
-    const answer = await this.#limited(() => this.#retried(path));
+  async ask(
+    path: string,
+    expected: readonly number[],
+    method: "GET" | "HEAD" = "GET",
+  ): Promise<RawAnswer> {
+    const answer = await this.#limited(() => this.#retried(path, method));
     if (expected.includes(answer.status)) return answer;
     const reason = reasonOf(parseJson(answer.text));
-    const what = `answered ${answer.status} to GET ${path}${reason && ` (${reason})`}`;
+    const what = `answered ${answer.status} to ${method} ${path}${reason && ` (${reason})`}`;
     throw this.#error(what, answer.status);
   }
 
@@ -81,11 +92,11 @@ export class Api {
     throw this.#error(`answered GET ${path} with something else than documented, at ${where}`);
   }
 
-  async #retried(path: string): Promise<RawAnswer> {
+  async #retried(path: string, method: string): Promise<RawAnswer> {
     for (let attempt = 1; ; attempt++) {
       let wait = DEFAULT_WAIT_MS;
       try {
-        const answer = await this.#once(path);
+        const answer = await this.#once(path, method);
         const limited = isLimited(answer);
         if (!limited && answer.status < 500) return answer;
         wait = waitOf(answer.headers) ?? DEFAULT_WAIT_MS;
@@ -101,8 +112,9 @@ export class Api {
     }
   }
 
-  async #once(path: string): Promise<RawAnswer> {
+  async #once(path: string, method: string): Promise<RawAnswer> {
     const answer = await this.#fetch(this.#base + path, {
+      method,
       headers: this.#headers,
       signal: AbortSignal.timeout(TIMEOUT_MS),
     });
@@ -119,7 +131,9 @@ export class Api {
 
   #error(what: string, status?: number): ApiError {
     const sentence = `${this.name} at ${this.#base} ${what}.`;
-    return new ApiError(sentence.replaceAll(this.#token, "[token]"), status);
+    const shown =
+      this.#token === undefined ? sentence : sentence.replaceAll(this.#token, "[token]");
+    return new ApiError(shown, status);
   }
 
   async #limited<T>(work: () => Promise<T>): Promise<T> {

@@ -1,31 +1,44 @@
-import * as pulumi from "@pulumi/pulumi";
 import { utils } from "ssh2";
 import { cidrSize, containsCidr, parseCidr } from "../config/cidr";
-import type { FleetConfig } from "../config/load";
-import { githubServerUrl } from "../config/githubUrl";
-import { type FleetSettings, GITHUB_URL } from "../config/schema";
+import { CANARY_PATH } from "../canary/path";
+import type { FleetSettings } from "../config/schema";
 import { MAX_USER_DATA_BYTES } from "../host/cloudInit";
 import { routedPool } from "../githubOrg/runsOn";
 import type { RestrictionSettings } from "../githubOrg/selectedWorkflows";
 import { imageWorkflowModel } from "../imageWorkflow/workflow";
-import { placeHosts } from "../runnerPool/placement";
-import { plannedServers, tokenServiceLocation } from "../pricing/plannedServers";
-import type { ApiOptions } from "./api";
+import {
+  choices,
+  type FleetPlacement,
+  isOver,
+  listPlaces,
+  living,
+  type Market,
+  nameHosts,
+  orderableNow,
+  type Place,
+  type Placed,
+  placeFleet,
+  type Preferences,
+  rescaleObstacle,
+  TOKEN_SERVICE,
+  tokenServicePreferences,
+} from "../runnerPool/placement";
+import { plannedServers } from "../pricing/plannedServers";
+import { exceeds, formatBudget, hasPrice, monthlyCost } from "../pricing/pricing";
+import { rollProgress, rollSentence } from "../runnerPool/roll";
 import type { AppFacts } from "./app";
 import {
   type BranchFacts,
-  type Facts,
   type FileFacts,
   type Findings,
   type GitHubFacts,
   type HetznerFacts,
+  type LivingServer,
   namedRepositories,
-  type Obstacle,
-  readFacts,
-  type ServersDiffer,
   type TokenFacts,
 } from "./facts";
-import { userError } from "../config/userError";
+import { lifeSentence, runnerLife } from "../runnerVersions/runnerLife";
+import { githubObstacle, hetznerObstacle, PROVIDER_TOKEN, tokenObstacle } from "./obstacles";
 
 /** GitHub's limit of the name of a runner, in characters. */
 export const MAX_RUNNER_NAME = 64;
@@ -47,6 +60,8 @@ export interface Known {
   };
   /** Git's name of the workflow file that the last run gave a target, by key. */
   readonly recordedBlobs?: Readonly<Record<string, string | undefined>>;
+  /** What Hetzner has refused to make although it was said to be available. */
+  readonly refusals?: readonly Place[];
 }
 
 /**
@@ -57,7 +72,7 @@ export function checkFleet(
   settings: FleetSettings,
   findings: Findings,
   namespace: string,
-  { prefix = "", userDataBytes, recordedBlobs = {} }: Known = {},
+  { prefix = "", userDataBytes, recordedBlobs = {}, refusals }: Known = {},
 ): Verdict {
   const problems: string[] = [];
   const warnings: string[] = [];
@@ -73,6 +88,7 @@ export function checkFleet(
     checkKeyPair(settings, report);
     checkRunnerNames(settings, prefix, report);
     checkRestriction(settings, report);
+    warnOfPauses(settings, report);
   }
   checkAccess(settings, report);
   problems.push(...workflowProblems(settings, namespace));
@@ -83,7 +99,7 @@ export function checkFleet(
   } else if ("obstacle" in findings.hetzner) {
     problems.push(hetznerObstacle(findings.hetzner));
   } else {
-    checkHetzner(settings, findings.hetzner, report);
+    checkHetzner(settings, { ...findings.hetzner, refusals }, report);
   }
   if ("obstacle" in findings.github) {
     problems.push(githubObstacle(findings.github, settings.githubUrl, namespace));
@@ -92,30 +108,6 @@ export function checkFleet(
     checkGitHub(settings, findings.github, report, recordedBlobs);
   }
   return { problems, warnings };
-}
-
-/**
- * Asks the APIs and judges the settings, before the first resource is registered.
- * @throws pulumi.RunError with one sentence per line for every problem; warnings go to Pulumi's log.
- */
-export async function preflight(
-  config: FleetConfig,
-  options: ApiOptions & Known = {},
-): Promise<Facts> {
-  const { hetzner, github } = await readFacts(config, options);
-  const { problems, warnings } = checkFleet(
-    config.settings,
-    { hetzner, github },
-    pulumi.getProject(),
-    { prefix: config.prefix, ...options },
-  );
-  // An obstacle always is a problem; saying so here lets the compiler see that what is returned are facts.
-  const refused = hetzner !== undefined && "obstacle" in hetzner;
-  if (problems.length > 0 || refused || "obstacle" in github) {
-    throw userError(problems.join("\n"));
-  }
-  await Promise.all(warnings.map((warning) => pulumi.log.warn(warning)));
-  return { hetzner, github };
 }
 
 interface Report {
@@ -144,8 +136,8 @@ function checkUserData(
   }
 }
 
-/** Hetzner's networks are IPv4 and private. */
-const PRIVATE_RANGES = ["10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16"];
+/** Hetzner's networks are IPv4 and private; Docker gives its containers addresses of 172.16.0.0/12. */
+const PRIVATE_RANGES = ["10.0.0.0/8", "192.168.0.0/16"];
 
 function checkNetwork(settings: FleetSettings, { problem }: Report): void {
   const { network } = settings;
@@ -207,7 +199,7 @@ function checkKeyPair({ management, ssh }: FleetSettings, { problem }: Report): 
 /** A runner that GitHub refuses for its name would only be noticed on a server that is paid for. */
 function checkRunnerNames(settings: FleetSettings, prefix: string, { problem }: Report): void {
   for (const [name, pool] of Object.entries(settings.pools)) {
-    const last = placeHosts(prefix, name, pool).at(-1)?.serverName ?? "";
+    const last = nameHosts(prefix, name, pool).at(-1)?.serverName ?? "";
     const longest = `${last}-${pool.runnersPerHost}-xxxxxx`;
     if (longest.length <= MAX_RUNNER_NAME) continue;
     problem(
@@ -253,12 +245,32 @@ function workflowProblems(settings: FleetSettings, namespace: string): string[] 
   });
 }
 
-/** What a target needs of the runner group and of the organization's secrets. */
+function warnOfPauses(settings: FleetSettings, { warning }: Report): void {
+  const { name: routed } = routedPool(settings);
+  for (const [name, { paused }] of Object.entries(settings.pools)) {
+    if (paused === false) continue;
+    const consequence =
+      name === routed
+        ? `jobs run on ${settings.routing.hostedFallback}`
+        : `it has ${paused === "keep" ? "its hosts, but" : "no hosts, and"} nothing routes to it`;
+    warning(`pools.${name}.paused`, `pool ${name} is paused: ${consequence}`);
+  }
+}
+
+/** What a target and the canary need of the runner group and of the organization's secrets. */
 function checkAccess(settings: FleetSettings, { problem }: Report): void {
-  const { runnerGroup, secrets, targets } = settings;
+  const { runnerGroup, secrets, targets, canary } = settings;
   const ownHosts = !routedPool(settings).external;
   const lacks = (list: readonly string[] | undefined, repository: string) =>
     list !== undefined && !list.some((one) => one.toLowerCase() === repository.toLowerCase());
+  const proving = canary.repository;
+  if (proving !== undefined && lacks(runnerGroup.repositories, proving)) {
+    problem(
+      "runnerGroup.repositories",
+      `a list without ${quote(proving)}`,
+      "one with it, since the hosts take no job of canary otherwise",
+    );
+  }
   for (const [key, target] of Object.entries(targets)) {
     const repository = target.repository ?? key;
     if (ownHosts && target.strategy === "hybrid" && lacks(runnerGroup.repositories, repository)) {
@@ -280,51 +292,155 @@ function checkAccess(settings: FleetSettings, { problem }: Report): void {
   }
 }
 
-function checkHetzner(settings: FleetSettings, facts: HetznerFacts, report: Report): void {
+function checkHetzner(settings: FleetSettings, facts: Market & HetznerFacts, report: Report): void {
   const zones = [...new Set([...facts.locations.values()].map((one) => one.networkZone))];
   const { zone } = settings.network;
   if (!zones.includes(zone)) report.problem("network.zone", quote(zone), enumerate(zones));
 
+  const placement = placeFleet("", settings, facts);
+  const { pools, tokenService } = placement;
+  checkRolls(settings, facts, placement, report);
   for (const [name, pool] of Object.entries(settings.pools)) {
-    checkLocation(`pools.${name}.location`, pool.location, zones.includes(zone) ? zone : undefined);
-    checkServerType(`pools.${name}.serverType`, pool.serverType, pool.location);
-    for (const { key } of placeHosts("", name, pool)) checkServer(`pools.${name}`, key, pool);
+    const key = `pools.${name}`;
+    checkServers(
+      { servers: key, serverTypes: `${key}.serverTypes`, locations: `${key}.locations` },
+      pool,
+      (pools[name] ?? []).map((host) => [host.key, host] as const),
+    );
   }
-  const { placement, serverType, location } = settings.tokenService;
-  if (placement === "dedicated") {
-    if (location !== undefined) {
-      checkLocation("tokenService.location", location, zones.includes(zone) ? zone : undefined);
-    }
-    checkServerType("tokenService.serverType", serverType, tokenServiceLocation(settings));
-    checkServer("tokenService", "token-service", settings.tokenService);
+  const ofService = tokenServicePreferences(settings);
+  if (ofService !== undefined && tokenService !== undefined) {
+    checkServers(
+      {
+        servers: "tokenService",
+        serverTypes: "tokenService.serverType",
+        // Those of the pool have been looked at.
+        locations: settings.tokenService.location && "tokenService.location",
+      },
+      ofService,
+      [[TOKEN_SERVICE, tokenService]],
+    );
   }
-  checkWayIn(settings, facts, report);
+  checkWayIn(settings, facts, placement, report);
 
-  /** A server is powered off before its type changes: without stock it would stay off. */
-  function checkServer(key: string, name: string, wanted: { readonly serverType: string }): void {
-    const server = facts.servers.get(name);
-    if (server === undefined || !server.attached) return;
-    const { location } = server;
-    const offer = facts.serverTypes.get(wanted.serverType)?.locations.get(location);
-    if (server.serverType !== wanted.serverType && offer?.available === false) {
+  /** Servers by name without the stack's prefix, and the keys that say what they may be. */
+  function checkServers(
+    keys: {
+      readonly servers: string;
+      readonly serverTypes: string;
+      readonly locations: string | undefined;
+    },
+    wanted: Preferences,
+    placed: readonly (readonly [name: string, Placed])[],
+  ): void {
+    const locations = wanted.locations.map((one) => checkLocation(keys.locations, one));
+    const types = wanted.serverTypes.map((one) =>
+      checkServerType(keys.serverTypes, one, wanted, placed),
+    );
+    for (const [name, { obstacle }] of placed) {
+      const server = living(facts.servers.get(name));
+      if (server === undefined) continue;
+      if (obstacle === "rescale") {
+        if (types.includes(false)) continue; // Said already.
+        refusedRescale(keys.serverTypes, name, server, wanted.serverTypes);
+      } else if (server.off && wanted.serverTypes.includes(server.serverType)) {
+        report.warning(
+          keys.servers,
+          `server ${name} is powered off, so it serves nobody until it is powered on`,
+        );
+      }
+    }
+    if ([...locations, ...types].includes(false) || !zones.includes(zone)) return;
+    const homeless = placed.filter(([, { obstacle }]) => obstacle === "order");
+    if (homeless.length > 0) {
+      const now = listPlaces(orderableNow(zone, facts));
+      const servers = homeless.map(([name]) => name);
       report.problem(
-        `${key}.serverType`,
-        `${quote(wanted.serverType)}, which is out of stock in ${location}`,
-        `${server.serverType}, which server ${name} has, until it can be changed`,
+        keys.servers,
+        `nothing that can be ordered for ${enumerate(servers, "and")} of ${listPlaces(choices(wanted))}`,
+        now === ""
+          ? `stock, since no arm server type can be ordered in ${zone} at the moment`
+          : `one of those that can be ordered now: ${now}`,
       );
-    } else if (server.off && server.serverType === wanted.serverType) {
-      report.warning(
-        key,
-        `server ${name} is powered off, so it serves nobody until it is powered on`,
-      );
+    } else {
+      warnOfStock(keys.serverTypes, wanted, placed);
     }
   }
 
-  function checkLocation(key: string, name: string, inZone: string | undefined): void {
+  /** A server is drained and powered off before its type changes: then it would stay off. */
+  function refusedRescale(
+    key: string,
+    name: string,
+    server: LivingServer,
+    serverTypes: readonly string[],
+  ): void {
+    const reasons = serverTypes.map(
+      (type) => `${quote(type)}, which ${rescaleObstacle(server, type, facts)}`,
+    );
+    const possible = [...facts.serverTypes.keys()].filter(
+      (type) => type !== server.serverType && rescaleObstacle(server, type, facts) === undefined,
+    );
+    const others =
+      possible.length === 0 ? "" : `, or one that it can be changed to now: ${enumerate(possible)}`;
+    report.problem(
+      key,
+      enumerate(reasons, "and"),
+      `${server.serverType}, which server ${name} has${others}`,
+    );
+  }
+
+  /** Orders that are made otherwise than preferred, and living servers that could not be ordered again. */
+  function warnOfStock(
+    key: string,
+    wanted: Preferences,
+    placed: readonly (readonly [name: string, Placed])[],
+  ): void {
+    const all = choices(wanted);
+    const isSame = (one: Place) => (other: Place) =>
+      one.serverType === other.serverType && one.location === other.location;
+    const ordered = placed
+      .filter(([name]) => living(facts.servers.get(name)) === undefined)
+      .map(([, place]) => all.findIndex(isSame(place)));
+    const places = [
+      ...all.slice(0, Math.max(0, ...ordered)),
+      ...placed.map(([, { serverType, location }]) => ({ serverType, location })),
+    ];
+    const distinct = places.filter((place, index) => places.findIndex(isSame(place)) === index);
+    for (const { serverType, location } of distinct) {
+      const type = facts.serverTypes.get(serverType);
+      const offer = type?.locations.get(location);
+      if (type === undefined || offer === undefined) continue;
+      if (offer.unavailableAfter !== undefined) {
+        const since = isOver(offer, facts.readAt) ? "since" : "after";
+        report.warning(
+          key,
+          `${serverType} cannot be ordered in ${location} ${since} ${day(offer.unavailableAfter)}`,
+        );
+      }
+      if (!offer.available && !isOver(offer, facts.readAt)) {
+        const others = [...type.locations].filter(([, one]) => one.available).map(([one]) => one);
+        const elsewhere =
+          others.length === 0 ? "nor anywhere else" : `but it can in ${enumerate(others)}`;
+        report.warning(
+          key,
+          `${serverType} cannot be ordered in ${location} at the moment, ${elsewhere}`,
+        );
+      }
+    }
+  }
+
+  /** @param key undefined where another list says what is wrong with it. */
+  function checkLocation(key: string | undefined, name: string): boolean {
     const location = facts.locations.get(name);
+    const inZone = zones.includes(zone) ? zone : undefined;
     if (location === undefined) {
-      report.problem(key, quote(name), enumerate([...facts.locations.keys()]));
-    } else if (inZone !== undefined && location.networkZone !== inZone) {
+      if (key !== undefined) {
+        report.problem(key, quote(name), enumerate([...facts.locations.keys()]));
+      }
+      return false;
+    }
+    if (inZone === undefined || location.networkZone === inZone) return true;
+    if (key !== undefined) {
       const same = [...facts.locations].filter(([, one]) => one.networkZone === inZone);
       report.problem(
         key,
@@ -332,68 +448,111 @@ function checkHetzner(settings: FleetSettings, facts: HetznerFacts, report: Repo
         `a location in ${inZone}, as network.zone says: ${enumerate(same.map(([one]) => one))}`,
       );
     }
+    return false;
   }
 
-  function checkServerType(key: string, name: string, location: string): void {
+  function checkServerType(
+    key: string,
+    name: string,
+    { locations }: Preferences,
+    placed: readonly (readonly [name: string, Placed])[],
+  ): boolean {
     const type = facts.serverTypes.get(name);
     if (type?.architecture !== "arm") {
       const which = type === undefined ? "" : `, which is ${type.architecture}`;
       report.problem(key, `${quote(name)}${which}`, armTypes());
-      return;
+      return false;
     }
-    if (!facts.locations.has(location)) return; // Said already.
-    const offer = type.locations.get(location);
-    if (offer === undefined) {
-      report.problem(
-        key,
-        `${quote(name)}, which Hetzner does not sell in ${location}`,
-        armTypes(location),
-      );
-    } else if (offer.unavailableAfter !== undefined && offer.unavailableAfter <= facts.readAt) {
-      report.problem(
-        key,
-        `${quote(name)}, which Hetzner does not sell in ${location} since ${day(offer.unavailableAfter)}`,
-        armTypes(location),
-      );
-    } else if (offer.unavailableAfter !== undefined) {
-      report.warning(
-        key,
-        `${name} cannot be ordered in ${location} after ${day(offer.unavailableAfter)}`,
-      );
-    }
-    if (offer?.available === false) {
-      const others = [...type.locations].filter(([, one]) => one.available).map(([one]) => one);
-      const elsewhere =
-        others.length === 0 ? "nor anywhere else" : `but it can in ${enumerate(others)}`;
-      report.warning(key, `${name} cannot be ordered in ${location} at the moment, ${elsewhere}`);
-    }
+    const existing = locations.filter((one) => facts.locations.has(one));
+    if (existing.length === 0) return false; // Said already.
+    const offers = existing.flatMap((one) => type.locations.get(one) ?? []);
+    if (offers.some((offer) => !isOver(offer, facts.readAt))) return true;
+    // What is sold no more may live on.
+    const isHeld = placed.some(
+      ([server]) => living(facts.servers.get(server))?.serverType === name,
+    );
+    if (isHeld) return true;
+    const [last] = offers
+      .flatMap(({ unavailableAfter }) => unavailableAfter ?? [])
+      .sort((one, other) => other.getTime() - one.getTime());
+    report.problem(
+      key,
+      `${quote(name)}, which Hetzner does not sell in ${enumerate(existing)}${last === undefined ? "" : ` since ${day(last)}`}`,
+      armTypes(existing),
+    );
+    return false;
   }
 
-  function armTypes(location?: string): string {
+  /** @param locations in any of which it has to be sold; default: anywhere. */
+  function armTypes(locations?: readonly string[]): string {
     const names = [...facts.serverTypes.values()]
       .filter(({ architecture }) => architecture === "arm")
-      .filter(({ locations }) => {
-        const offer = location === undefined ? undefined : locations.get(location);
-        const over =
-          offer?.unavailableAfter !== undefined && offer.unavailableAfter <= facts.readAt;
-        return location === undefined || (offer !== undefined && !over);
-      })
+      .filter(
+        (type) =>
+          locations === undefined ||
+          locations.some((location) => {
+            const offer = type.locations.get(location);
+            return offer !== undefined && !isOver(offer, facts.readAt);
+          }),
+      )
       .map(({ name }) => name);
-    const place = location === undefined ? "" : ` sold in ${location}`;
+    const place = locations === undefined ? "" : ` sold in ${enumerate(locations)}`;
     return names.length === 0
       ? `another location, since no arm server type is${place}`
       : `an arm server type${place}: ${enumerate(names)}`;
   }
 }
 
+/** How far rolls get, and whether there is money for the servers that stand beside those that they replace. */
+function checkRolls(
+  settings: FleetSettings,
+  facts: HetznerFacts,
+  placement: FleetPlacement,
+  { problem, warning }: Report,
+): void {
+  const lives = (key: string) => living(facts.servers.get(key)) !== undefined;
+  const placed = Object.values(placement.pools).flat();
+  const going = [...facts.servers].filter(
+    ([key]) => key !== TOKEN_SERVICE && lives(key) && !placed.some((host) => host.key === key),
+  );
+  const surging: string[] = [];
+  for (const [pool, wanted] of Object.entries(settings.pools)) {
+    const hosts = placement.pools[pool] ?? [];
+    const progress = rollProgress(wanted, hosts);
+    if (progress !== undefined) {
+      warning(`pools.${pool}.generation`, rollSentence(pool, progress));
+    }
+    const ofPool = new RegExp(`^${pool}-\\d+-\\d+$`);
+    const replaces = going.some(([key]) => ofPool.test(key));
+    if (replaces && hosts.some(({ key }) => !lives(key))) surging.push(pool);
+  }
+  const { monthlyEur } = settings.budget;
+  if (monthlyEur === undefined || facts.currency !== "EUR" || surging.length === 0) return;
+  const meanwhile = [
+    ...plannedServers(settings, placement),
+    ...going.map(([, { serverType, location }]) => ({ serverType, location })),
+  ].filter((server) => hasPrice(server, facts));
+  if (!exceeds(meanwhile, monthlyEur, facts)) return;
+  const { net } = monthlyCost(meanwhile, facts);
+  const isLeast = surging.every((pool) => settings.pools[pool]!.maxSurge === 1);
+  problem(
+    surging.map((pool) => `pools.${pool}.maxSurge`).join(", "),
+    `a roll during which ${meanwhile.length} servers cost ${net} EUR a month`,
+    `at most the ${formatBudget(monthlyEur)} EUR of budget.monthlyEur: ${isLeast ? "" : "a lower maxSurge or, "}until the roll is over, a higher budget`,
+  );
+}
+
 /** What a living server lets in was settled when it was made: nobody should be locked out of it by a change. */
-function checkWayIn(settings: FleetSettings, facts: HetznerFacts, { problem }: Report): void {
-  const { management, pools, ssh, tokenService } = settings;
+function checkWayIn(
+  settings: FleetSettings,
+  facts: HetznerFacts,
+  placement: FleetPlacement,
+  { problem }: Report,
+): void {
+  const { management, ssh, tokenService } = settings;
   if (management !== "ssh") return;
   const wanted = [
-    ...Object.entries(pools).flatMap(([name, pool]) =>
-      placeHosts("", name, pool).map(({ key }) => key),
-    ),
+    ...Object.values(placement.pools).flatMap((hosts) => hosts.map(({ key }) => key)),
     ...(tokenService.placement === "dedicated" ? ["token-service"] : []),
   ];
   const living = wanted.filter((name) => facts.servers.get(name)?.attached === true);
@@ -504,6 +663,7 @@ function checkGitHub(
   }
   checkRunnerVersions(settings, facts, report);
   checkCentral(settings, facts, report);
+  checkCanary(settings, facts, report);
   const routed = routedPool(settings);
   for (const [key, target] of Object.entries(settings.targets)) {
     const name = target.repository ?? key;
@@ -576,6 +736,42 @@ function checkGitHub(
           `on GitHub's Free plan secrets of the organization do not reach the private repository ${fullName}; it needs a secret of its own`,
         );
       }
+    }
+  }
+
+  function checkCanary(settings: FleetSettings, facts: GitHubFacts, report: Report): void {
+    const { canary } = facts;
+    const name = settings.canary.repository;
+    if (canary === undefined || name === undefined) return;
+    const key = "canary.repository";
+    const fullName = `${settings.organization}/${name}`;
+    const { repository } = canary;
+    if (!repository.private) {
+      report.problem(
+        key,
+        `${fullName}, which is public`,
+        "a private repository, since the runner group takes no job of a public one",
+      );
+    }
+    if (!canary.branchExists) {
+      const { defaultBranch } = repository;
+      missingBranch(key, { fullName, configured: undefined, defaultBranch });
+    }
+    foreignFile(key, CANARY_PATH, fullName, canary, "or choose another repository");
+    refusedCommit(key, fullName, canary, "a repository whose default branch takes commits");
+    if (canary.actionsEnabled === false) {
+      report.problem(
+        key,
+        `${fullName}, which has GitHub Actions disabled`,
+        "a repository that runs workflows",
+      );
+    }
+    if (repository.writable === false && !repository.archived) {
+      report.problem(
+        key,
+        `${fullName}, which the owner of the token may only read`,
+        "a repository that it may write to",
+      );
     }
   }
 
@@ -696,30 +892,26 @@ function checkRunnerVersions(
   { problem, warning }: Report,
 ): void {
   for (const [name, { runner }] of Object.entries(settings.pools)) {
+    if (runner.reference !== undefined) continue;
     const found = facts.runnerVersions.get(runner.version);
-    if (found === undefined || runner.reference !== undefined) continue;
+    const life = runnerLife(runner.version, found, facts.readAt, settings.runnerLife.warnDays);
     const key = `pools.${name}.runner.version`;
-    const [end] = [found.jobsEnd, found.registrationEnds]
-      .filter((date) => date !== undefined)
-      .sort((one, other) => one.getTime() - other.getTime());
-    if (end === undefined) continue;
-    if (end <= facts.readAt) {
+    if (life.state === "ended" && life.endsAt !== undefined) {
       problem(
         key,
-        `${quote(runner.version)}, which GitHub does not serve since ${day(end)}`,
+        `${quote(runner.version)}, which GitHub does not serve since ${day(life.endsAt)}`,
         "a newer release of GitHub's runner program",
       );
-    } else {
-      warning(key, `GitHub does not serve ${runner.version} after ${day(end)}`);
+    } else if (life.state === "ending") {
+      warning(key, lifeSentence(life));
     }
   }
 }
 
-const PROVIDER_TOKEN = "github:token (or GITHUB_TOKEN)";
-
 /** Scopes of a classic token and what each is for. */
 function checkTokens(settings: FleetSettings, facts: GitHubFacts, namespace: string): string[] {
-  const hasTargets = Object.keys(settings.targets).length > 0;
+  const hasFiles =
+    Object.keys(settings.targets).length > 0 || settings.canary.repository !== undefined;
   const hasHosts = Object.keys(settings.pools).length > 0;
   const ofOrganization =
     hasHosts ||
@@ -729,7 +921,7 @@ function checkTokens(settings: FleetSettings, facts: GitHubFacts, namespace: str
     ...(ofOrganization && {
       "admin:org": "the runner group, organization secrets and variables",
     }),
-    ...(hasTargets && {
+    ...(hasFiles && {
       repo: "the files of target repositories",
       workflow: "workflow files in target repositories",
     }),
@@ -830,58 +1022,6 @@ function appProblems(
               : `${installationId}, with the organization permission "Self-hosted runners: ${app.runners}"`,
             'one with "Self-hosted runners: write", which the App has to ask for and an owner of the organization to accept',
           );
-  }
-}
-
-function hetznerObstacle(obstacle: Obstacle): string {
-  switch (obstacle.obstacle) {
-    case "tokenMissing":
-      return "hcloud:token (or HCLOUD_TOKEN): found nothing, expected the API token of a Hetzner Cloud project.";
-    case "tokenMalformed":
-      return `hcloud:token (or HCLOUD_TOKEN): found a token of ${obstacle.length} characters, expected 64 letters and digits.`;
-    case "tokenRefused":
-      return "hcloud:token (or HCLOUD_TOKEN): found a token that Hetzner refuses (401), expected a valid one with read and write access.";
-    case "endpointInvalid":
-      return `hcloud:endpoint (or HCLOUD_ENDPOINT): found ${obstacle.found}, expected ${obstacle.expected}.`;
-    case "failed":
-      return obstacle.sentence;
-  }
-}
-
-function githubObstacle(
-  obstacle: Obstacle | ServersDiffer,
-  githubUrl: string,
-  namespace: string,
-): string {
-  const key = "github:baseUrl (or GITHUB_BASE_URL)";
-  switch (obstacle.obstacle) {
-    case "endpointInvalid":
-      return `${key}: found ${obstacle.found}, expected ${obstacle.expected}.`;
-    case "serversDiffer": {
-      const { baseUrl } = obstacle;
-      if (githubUrl === GITHUB_URL && baseUrl !== undefined) {
-        return `${namespace}:githubUrl: found ${quote(githubUrl)}, expected ${githubServerUrl(new URL(baseUrl))}, where ${key} leads.`;
-      }
-      const found = baseUrl === undefined ? "nothing" : quote(baseUrl);
-      return `${key}: found ${found}, expected ${githubUrl}/, since ${namespace}:githubUrl names that server and the GitHub provider does not read it.`;
-    }
-    default:
-      return tokenObstacle(PROVIDER_TOKEN, obstacle);
-  }
-}
-
-function tokenObstacle(key: string, obstacle: Obstacle): string {
-  switch (obstacle.obstacle) {
-    case "tokenMissing":
-      return `${key}: found nothing, expected an access token of GitHub.`;
-    case "tokenMalformed":
-      return `${key}: found a text with spaces or other characters that no token has, expected an access token of GitHub.`;
-    case "tokenRefused":
-      return `${key}: found a token that GitHub refuses (401), expected one that is valid and not expired.`;
-    case "endpointInvalid":
-      return `${key}: found ${obstacle.found}, expected ${obstacle.expected}.`;
-    case "failed":
-      return obstacle.sentence;
   }
 }
 

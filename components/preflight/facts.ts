@@ -1,5 +1,6 @@
 import { z } from "zod";
 import type { ApiAccess, FleetConfig } from "../config/load";
+import { CANARY_PATH } from "../canary/path";
 import { githubApiUrl } from "../config/githubUrl";
 import type { FleetSettings, TargetSettings } from "../config/schema";
 import { stackLabels } from "../host/labels";
@@ -78,6 +79,8 @@ export interface LivingServer {
   readonly off: boolean;
   /** In a private network, which a server joins once it has been made. */
   readonly attached: boolean;
+  /** Size of its disk in GB: a rescale may have left it smaller than its type's. */
+  readonly primaryDiskGb: number;
   /** Hash of the configuration that it was made with; only servers that nothing reaches into have it. */
   readonly configHash: string | undefined;
 }
@@ -127,6 +130,8 @@ export interface GitHubFacts {
   readonly targets: ReadonlyMap<string, TargetFacts>;
   /** Where reusable workflows go; undefined when no target calls one, or the repository is absent. */
   readonly central: CentralFacts | undefined;
+  /** Where the canary's workflow goes; undefined without one, or when the repository is absent. */
+  readonly canary?: CanaryFacts | undefined;
   /** Whether the organization lets any repository run Actions; undefined where the token may not ask. */
   readonly actionsEnabled: boolean | undefined;
 }
@@ -188,6 +193,12 @@ export interface TargetFacts extends BranchFacts, FileFacts {
   readonly actionsEnabled: boolean | undefined;
 }
 
+export interface CanaryFacts extends BranchFacts, FileFacts {
+  readonly repository: Repository;
+  /** Whether the repository runs Actions; undefined where the token may not ask. */
+  readonly actionsEnabled: boolean | undefined;
+}
+
 export interface CentralFacts extends BranchFacts {
   /** Name in the organization, as configured. */
   readonly name: string;
@@ -200,7 +211,13 @@ export interface CentralFacts extends BranchFacts {
  * Asks both APIs what the fleet needs to know. Reads only, so it can run in every preview.
  * What stands in the way is part of the result, so that one run names every problem.
  */
-export async function readFacts(config: FleetConfig, options: ApiOptions = {}): Promise<Findings> {
+export async function readFacts(
+  config: Pick<FleetConfig, "prefix" | "settings"> & {
+    readonly hcloud: ApiAccess;
+    readonly github: ApiAccess;
+  },
+  options: ApiOptions = {},
+): Promise<Findings> {
   const [hetzner, github] = await Promise.all([
     Object.keys(config.settings.pools).length === 0
       ? undefined
@@ -217,7 +234,10 @@ export async function readFacts(config: FleetConfig, options: ApiOptions = {}): 
 }
 
 const price = z.object({ net: z.string(), gross: z.string() });
-const paged = { meta: z.object({ pagination: z.object({ next_page: z.int().nullable() }) }) };
+/** What every page of a list of Hetzner's has besides. */
+export const paged = {
+  meta: z.object({ pagination: z.object({ next_page: z.int().nullable() }) }),
+};
 
 const serverTypesPage = z.object({
   server_types: z.array(
@@ -253,6 +273,7 @@ const serversPage = z.object({
       server_type: z.object({ name: z.string() }),
       location: z.object({ name: z.string() }),
       private_net: z.array(z.unknown()),
+      primary_disk_size: z.number(),
       labels: z.record(z.string(), z.string()),
     }),
   ),
@@ -293,19 +314,36 @@ const pricingAnswer = z.object({
   }),
 });
 
-async function readHetzner(
+/** What asks Hetzner. Throws what `orObstacle` turns into the obstacle that an unusable token or address is. */
+export function hetznerApi(access: ApiAccess, options: ApiOptions = {}): Api {
+  const token = usableToken(access.token, (length) => length === 64);
+  return new Api("Hetzner's API", hetznerBase(access.endpoint), token, {}, options);
+}
+
+/** The same for GitHub. */
+export function githubApi(access: ApiAccess, options: ApiOptions = {}): Api {
+  return new Api(
+    "GitHub's API",
+    githubBase(access.endpoint),
+    usableToken(access.token),
+    { Accept: "application/vnd.github+json", "X-GitHub-Api-Version": "2022-11-28" },
+    options,
+  );
+}
+
+/** Everything of a stack's Hetzner project. Throws what `orObstacle` takes. */
+export async function readHetzner(
   access: ApiAccess,
   prefix: string,
   management: FleetSettings["management"],
   options: ApiOptions,
 ): Promise<HetznerFacts> {
-  const token = usableToken(access.token, (length) => length === 64);
-  const api = new Api("Hetzner's API", hetznerBase(access.endpoint), token, {}, options);
+  const api = hetznerApi(access, options);
   const selector = Object.entries(stackLabels(prefix)).map((label) => label.join("="));
   const ours = `label_selector=${encodeURIComponent(selector.join())}`;
   const [serverTypes, locations, servers, sshKeys, firewalls, pricing] = await Promise.all([
-    pages(api, "/server_types", serverTypesPage),
-    pages(api, "/locations", locationsPage),
+    readServerTypes(api),
+    readLocations(api),
     pages(api, `/servers?${ours}`, serversPage),
     management === "ssh" ? pages(api, `/ssh_keys?${ours}`, sshKeysPage) : [],
     management === "ssh" ? pages(api, `/firewalls?${ours}`, firewallsPage) : [],
@@ -315,36 +353,10 @@ async function readHetzner(
     .flatMap((page) => page.firewalls)
     .flatMap(({ rules }) => rules)
     .filter(({ direction, protocol }) => direction === "in" && protocol === "tcp");
-  const monthly = (prices: readonly { location: string; price_monthly: Price }[]) =>
-    new Map(prices.map((one) => [one.location, one.price_monthly]));
   return {
     readAt: new Date(),
-    serverTypes: new Map(
-      serverTypes
-        .flatMap((page) => page.server_types)
-        .map((type) => [
-          type.name,
-          {
-            name: type.name,
-            architecture: type.architecture,
-            cores: type.cores,
-            memoryGb: type.memory,
-            diskGb: type.disk,
-            locations: new Map(
-              type.locations.map(({ name, available, deprecation }) => [
-                name,
-                { available, unavailableAfter: deprecation?.unavailable_after },
-              ]),
-            ),
-            prices: monthly(type.prices),
-          },
-        ]),
-    ),
-    locations: new Map(
-      locations
-        .flatMap((page) => page.locations)
-        .map((location) => [location.name, { networkZone: location.network_zone }]),
-    ),
+    serverTypes,
+    locations,
     servers: new Map(
       servers
         .flatMap((page) => page.servers)
@@ -355,6 +367,7 @@ async function readHetzner(
             location: server.location.name,
             off: server.status === "off",
             attached: server.private_net.length > 0,
+            primaryDiskGb: server.primary_disk_size,
             configHash: server.labels.config,
           },
         ]),
@@ -372,10 +385,61 @@ async function readHetzner(
   };
 }
 
+/** What can be had at Hetzner now. @throws ApiError where it cannot be asked. */
+export async function readMarket(
+  access: ApiAccess,
+  options: ApiOptions = {},
+): Promise<Pick<HetznerFacts, "readAt" | "serverTypes" | "locations">> {
+  const api = hetznerApi(access, options);
+  const [serverTypes, locations] = await Promise.all([readServerTypes(api), readLocations(api)]);
+  return { readAt: new Date(), serverTypes, locations };
+}
+
+async function readServerTypes(api: Api): Promise<HetznerFacts["serverTypes"]> {
+  const serverTypes = await pages(api, "/server_types", serverTypesPage);
+  return new Map(
+    serverTypes
+      .flatMap((page) => page.server_types)
+      .map((type) => [
+        type.name,
+        {
+          name: type.name,
+          architecture: type.architecture,
+          cores: type.cores,
+          memoryGb: type.memory,
+          diskGb: type.disk,
+          locations: new Map(
+            type.locations.map(({ name, available, deprecation }) => [
+              name,
+              { available, unavailableAfter: deprecation?.unavailable_after },
+            ]),
+          ),
+          prices: monthly(type.prices),
+        },
+      ]),
+  );
+}
+
+async function readLocations(api: Api): Promise<HetznerFacts["locations"]> {
+  const locations = await pages(api, "/locations", locationsPage);
+  return new Map(
+    locations
+      .flatMap((page) => page.locations)
+      .map((location) => [location.name, { networkZone: location.network_zone }]),
+  );
+}
+
+function monthly(
+  prices: readonly { readonly location: string; readonly price_monthly: Price }[],
+): ReadonlyMap<string, Price> {
+  return new Map(prices.map((one) => [one.location, one.price_monthly]));
+}
+
 /** More pages than any of the lists has: a bound against an API that always names a next one. */
 const MAX_PAGES = 20;
 
-async function pages<T extends z.output<z.ZodObject<typeof paged>>>(
+/** All pages of a list of Hetzner's. */
+export async function pages<T extends z.output<z.ZodObject<typeof paged>>>(
   api: Api,
   path: string,
   schema: z.ZodType<T>,
@@ -426,26 +490,18 @@ async function readGitHub(
   access: ApiAccess,
   options: ApiOptions,
 ): Promise<GitHubFacts> {
-  const base = githubBase(access.endpoint);
-  const connect = (token: string) =>
-    new Api(
-      "GitHub's API",
-      base,
-      token,
-      { Accept: "application/vnd.github+json", "X-GitHub-Api-Version": "2022-11-28" },
-      options,
-    );
+  const api = githubApi(access, options);
+  const connect = (token: string) => githubApi({ ...access, token }, options);
   const { githubAuth } = settings;
   // Without own hosts there is no token service that would sign in.
   const hasHosts = Object.keys(settings.pools).length > 0;
-  const api = connect(usableToken(access.token));
   const organization = encodeURIComponent(settings.organization);
   const rights = readRights(api, organization);
   const readServiceToken = (ofService: string) =>
     ofService === access.token
       ? rights.then(({ token }) => token)
       : orObstacle(async () => {
-          const { token } = await readRights(connect(usableToken(ofService)), organization);
+          const { token } = await readRights(connect(ofService), organization);
           return token;
         });
   const [
@@ -494,7 +550,7 @@ const runnerVersionAnswer = z.object({
 });
 
 /** An image of the user's own may have any version, so that nothing is asked for it. */
-async function readRunnerVersions(
+export async function readRunnerVersions(
   api: Api,
   organization: string,
   settings: FleetSettings,
@@ -576,7 +632,7 @@ async function readRepositories(
   api: Api,
   settings: FleetSettings,
   stack: string,
-): Promise<Pick<GitHubFacts, "repositories" | "targets" | "central">> {
+): Promise<Pick<GitHubFacts, "repositories" | "targets" | "central" | "canary">> {
   const owner = encodeURIComponent(settings.organization);
   const reads = new Map<string, Promise<Repository | "absent">>();
   for (const { name } of namedRepositories(settings)) {
@@ -603,13 +659,28 @@ async function readRepositories(
     );
     return { name, repository, ...facts, files: new Map(await Promise.all(files)) };
   };
-  const [repositories, ofTargets, central] = await Promise.all([
+  const readCanary = async (): Promise<CanaryFacts | undefined> => {
+    const name = settings.canary.repository;
+    if (name === undefined) return undefined;
+    const repository = await reads.get(name.toLowerCase());
+    if (repository === undefined || repository === "absent") return undefined;
+    const path = `/repos/${owner}/${name}`;
+    const [facts, file, actionsEnabled] = await Promise.all([
+      readBranch(api, path, undefined, repository),
+      readFile(api, path, CANARY_PATH, repository.defaultBranch),
+      readActions(api, path),
+    ]);
+    return { repository, ...facts, ...file, actionsEnabled };
+  };
+  const [repositories, ofTargets, central, canary] = await Promise.all([
     Promise.all([...reads].map(async ([name, read]) => [name, await read] as const)),
     Promise.all(targets),
     readCentral(),
+    readCanary(),
   ]);
   return {
     central,
+    canary,
     repositories: new Map(repositories),
     targets: new Map(ofTargets.filter((one) => one !== undefined)),
   };
@@ -627,6 +698,9 @@ export function namedRepositories(
     ...(settings.reusableWorkflows.repository === undefined
       ? []
       : [{ key: "reusableWorkflows.repository", name: settings.reusableWorkflows.repository }]),
+    ...(settings.canary.repository === undefined
+      ? []
+      : [{ key: "canary.repository", name: settings.canary.repository }]),
     ...(settings.runnerGroup.repositories ?? []).map((name) => ({
       key: "runnerGroup.repositories",
       name,
@@ -845,7 +919,8 @@ class ObstacleError extends Error {
   }
 }
 
-async function orObstacle<T>(read: () => T | Promise<T>): Promise<T | Obstacle> {
+/** What was read, or the obstacle that stood in the way. */
+export async function orObstacle<T>(read: () => T | Promise<T>): Promise<T | Obstacle> {
   try {
     return await read();
   } catch (error) {
@@ -869,7 +944,8 @@ function usableToken(
   return token;
 }
 
-function hetznerBase(endpoint: string | undefined): string {
+/** Address of the API, without a slash at its end. */
+export function hetznerBase(endpoint: string | undefined): string {
   return httpUrl(endpoint || "https://api.hetzner.cloud/v1").href.replace(/\/+$/, "");
 }
 
@@ -892,7 +968,10 @@ export function githubBase(endpoint: string | undefined): string {
  * The provider does not read githubUrl, and runners do not read what the provider is told. What leads to this machine
  * stands in for any server.
  */
-function serversDiffer(githubUrl: string, baseUrl: string | undefined): ServersDiffer | undefined {
+export function serversDiffer(
+  githubUrl: string,
+  baseUrl: string | undefined,
+): ServersDiffer | undefined {
   const base = githubBase(baseUrl);
   const local = /^(localhost|127(\.\d+){3}|\[::1\])$/.test(new URL(base).hostname);
   return local || base === githubBase(githubUrl)

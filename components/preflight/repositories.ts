@@ -20,9 +20,14 @@ function targetRepositories({ targets }: Pick<FleetSettings, "targets">): string
 
 /** Names of the repositories whose jobs the runner group takes. */
 export function runnerRepositories(
-  settings: Pick<FleetSettings, "runnerGroup" | "targets">,
+  settings: Pick<FleetSettings, "runnerGroup" | "targets" | "canary">,
 ): readonly string[] {
-  return settings.runnerGroup.repositories ?? targetRepositories(settings);
+  const { runnerGroup, canary } = settings;
+  if (runnerGroup.repositories !== undefined) return runnerGroup.repositories;
+  const ofTargets = targetRepositories(settings);
+  const name = canary.repository;
+  const isTarget = ofTargets.some((one) => one.toLowerCase() === name?.toLowerCase());
+  return name === undefined || isTarget ? ofTargets : [...ofTargets, name];
 }
 
 /** Which repository gets what; whatever names none means those of all targets. Ids are sorted, each once. */

@@ -8,8 +8,8 @@ import {
   type RunnerStackModel,
 } from "../runnerHost/stack";
 import { hostSettings } from "../runnerPool/hostSettings";
-import { placeHosts } from "../runnerPool/placement";
-import { placeTokenService } from "../tokenService/placement";
+import { type FleetPlacement, placeFleet } from "../runnerPool/placement";
+import { placeTokenService, tokenServiceAddress } from "../tokenService/placement";
 import { tokenServiceSettings } from "../tokenService/settings";
 import {
   TOKEN_SERVICE_FIREWALL,
@@ -37,18 +37,21 @@ export interface PlannedHost {
 /**
  * What every host of a fleet is made of, by the functions that its components use.
  * @param prefix of the names in the Hetzner project
+ * @param placed default: the first choice of each
  */
 export function plannedHosts(
   prefix: string,
   settings: FleetSettings,
   known: KnownByEngine,
+  placed: FleetPlacement = placeFleet(prefix, settings),
 ): PlannedHost[] {
   // Without own hosts nobody asks for tokens.
   if (Object.keys(settings.pools).length === 0) return [];
   const { management, network, ssh, maintenance, registryMirrors } = settings;
   const { placement, implementation } = settings.tokenService;
   const { rebootWindow } = maintenance;
-  const own = placeTokenService(prefix, settings);
+  const own = placeTokenService(prefix, settings, placed);
+  const address = tokenServiceAddress(settings);
   const service: TokenServiceModel = { ...tokenServiceSettings(prefix, settings), ...known };
 
   const base = (
@@ -66,8 +69,8 @@ export function plannedHosts(
     );
 
   const runners = Object.entries(settings.pools).flatMap(([pool, poolSettings]) => {
-    const host = hostSettings(poolSettings);
-    return placeHosts(prefix, pool, poolSettings).map(({ serverName }): PlannedHost => {
+    return (placed.pools[pool] ?? []).map(({ serverName, ...place }): PlannedHost => {
+      const host = hostSettings(poolSettings, place);
       const model: RunnerStackModel = {
         ...host,
         organization: settings.organization,
@@ -81,7 +84,7 @@ export function plannedHosts(
             : {
                 placement,
                 implementation,
-                url: tokenServiceUrl(own.privateIp),
+                url: tokenServiceUrl(address),
                 password: known.password,
               },
       };
@@ -94,22 +97,22 @@ export function plannedHosts(
             packages: host.packages,
             runcmd: host.runcmd,
           },
-          runnerFirewall(host.runnerImage, { placement, address: own.privateIp }),
+          runnerFirewall(host.runnerImage, { placement, address }),
         ),
         stack: { files: runnerHostFiles(model), commands: runnerHostCommands(model) },
       };
     });
   });
-  if (placement === "colocated") return runners;
-  const { serverName, serverType, privateIp } = own;
+  if (own === undefined) return runners;
+  const { serverName, serverType } = own;
   return [
     {
       serverName,
       pool: undefined,
       base: base({ drainSeconds: 0, packages: [], runcmd: [] }, TOKEN_SERVICE_FIREWALL),
       stack: {
-        files: tokenServiceFiles(service, privateIp),
-        commands: tokenServiceCommands({ ...service, serverType }, privateIp),
+        files: tokenServiceFiles(service, address),
+        commands: tokenServiceCommands({ ...service, serverType }, address),
       },
     },
     ...runners,

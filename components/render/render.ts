@@ -1,4 +1,6 @@
 import { basename } from "node:path/posix";
+import { CANARY_FILE } from "../canary/path";
+import { renderCanary } from "../canary/workflow";
 import type { FleetSettings } from "../config/schema";
 import { baseFiles, type BaseModel } from "../host/base";
 import { type HostStack, renderCloudInit } from "../host/cloudInit";
@@ -84,6 +86,9 @@ function workflows(
     ...Object.entries(emitted.central).map(([path, content]) =>
       file(`workflows/reusable/${basename(path)}`, content),
     ),
+    ...(settings.canary.repository === undefined
+      ? []
+      : [file(`workflows/canary/${CANARY_FILE}`, renderCanary({ project, stack }))]),
   ];
 }
 

@@ -31,6 +31,8 @@ export interface RunnerHostArgs extends Omit<
   readonly serverName: string;
   readonly location: string;
   readonly pool: string;
+  /** A later run replaces it. */
+  readonly isOutgoing?: boolean;
   readonly placementGroupId: pulumi.Input<number>;
   readonly packages: readonly string[];
   readonly runcmd: readonly string[];
@@ -55,6 +57,7 @@ export class RunnerHost extends pulumi.ComponentResource {
         serverType: args.serverType,
         location: args.location,
         labels: { role: "runner", pool: args.pool },
+        isOutgoing: args.isOutgoing,
         placementGroupId: args.placementGroupId,
         packages: args.packages,
         runcmd: args.runcmd,

@@ -98,6 +98,11 @@ export function runnerNames(hostName: string, runners: number): string[] {
   return Array.from({ length: runners }, (_, index) => `${hostName}-${index + 1}`);
 }
 
+/** Labels beside those that every runner has by itself. By its host's name a job can ask for one host, as canaries do. */
+function runnerLabels({ labels, hostName }: Pick<RunnerStackModel, "labels" | "hostName">): string {
+  return [...labels, hostName].join(",");
+}
+
 export function runnerServices(model: RunnerStackModel): Record<string, ComposeService> {
   const services: Record<string, ComposeService> = { buildkit: buildkitService(model) };
   const { tokenService } = model;
@@ -146,7 +151,7 @@ function actionsRunner(model: RunnerStackModel): RunnerStart {
     // Compose would take one dollar sign for a variable of its own.
     '--name "$$RUNNER_NAME"',
     `--runnergroup ${model.runnerGroup.name}`,
-    `--labels ${model.labels.join(",")}`,
+    `--labels ${runnerLabels(model)}`,
     "</dev/null || exit 1; unset ACTIONS_RUNNER_INPUT_TOKEN",
   ];
   return {
@@ -160,7 +165,7 @@ function actionsRunner(model: RunnerStackModel): RunnerStart {
 function knatnetworkRunner({ tokenService, ...model }: RunnerStackModel): RunnerStart {
   const environment = {
     RUNNER_REGISTER_TO: model.organization,
-    RUNNER_LABELS: model.labels.join(","),
+    RUNNER_LABELS: runnerLabels(model),
   };
   const address =
     tokenService.placement === "dedicated"
@@ -226,7 +231,7 @@ export function runnerEnvironment(model: RunnerStackModel): string {
     ORGANIZATION: model.organization,
     RUNNER_GROUP_ID: model.runnerGroup.id,
     RUNNER_GROUP: model.runnerGroup.name,
-    RUNNER_LABELS: model.labels.join(","),
+    RUNNER_LABELS: runnerLabels(model),
     HOST_NAME: model.hostName,
     DRAIN_SECONDS: model.drainTimeoutSeconds,
     WORK_MAX_PERCENT: Math.max(LEAST_WORK_PERCENT, Math.floor(free / model.runners)),

@@ -1,11 +1,12 @@
 import type { PoolSettings } from "../config/schema";
 import { runnerImage } from "../pins/pins";
+import type { Place } from "./placement";
 
-/** What a pool's settings say about each of its hosts, in the terms of `RunnerHost` and of its stack. */
-export function hostSettings(settings: PoolSettings) {
+/** What a pool's settings say about one of its hosts, in the terms of `RunnerHost` and of its stack. */
+export function hostSettings(settings: PoolSettings, { serverType, location }: Place) {
   return {
-    serverType: settings.serverType,
-    location: settings.location,
+    serverType,
+    location,
     packages: settings.cloudInit.packages,
     runcmd: settings.cloudInit.runcmd,
     runners: settings.runnersPerHost,

@@ -1,12 +1,13 @@
 import * as command from "@pulumi/command";
 import * as hcloud from "@pulumi/hcloud";
 import * as pulumi from "@pulumi/pulumi";
+import { type CanarySettings, hostCanary } from "../canary/hostCanary";
 import type { PoolSettings } from "../config/schema";
 import type { HostEnvironment } from "../host/host";
 import { RunnerHost, type TokenSource } from "../runnerHost/runnerHost";
 import { secretVariable } from "../secretVariable/secretVariable";
 import { hostSettings } from "./hostSettings";
-import { placeHosts } from "./placement";
+import type { PlacedHost } from "./placement";
 
 export interface RunnerPoolArgs {
   readonly environment: HostEnvironment;
@@ -15,6 +16,8 @@ export interface RunnerPoolArgs {
   /** The pool's key in the configuration. */
   readonly pool: string;
   readonly settings: PoolSettings;
+  /** Its hosts and what each is ordered as. */
+  readonly hosts: readonly PlacedHost[];
   readonly organization: string;
   readonly githubUrl: string;
   readonly rebootWindow: string;
@@ -23,6 +26,8 @@ export interface RunnerPoolArgs {
   readonly tokenService: TokenSource;
   /** Repositories whose jobs the pool takes. */
   readonly repositories: readonly string[];
+  /** Proves new hosts by a job. */
+  readonly canary?: CanarySettings;
 }
 
 /** What people need to know of a host. */
@@ -36,43 +41,48 @@ export interface HostSummary {
   readonly runners: readonly string[];
 }
 
-/** `count` equal hosts, spread over hardware. Done when all their runners are online. */
+/** The hosts of a pool, spread over hardware. Done when all their runners are online, and new hosts have been proved. */
 export class RunnerPool extends pulumi.ComponentResource {
   readonly hosts: pulumi.Output<HostSummary[]>;
 
   constructor(name: string, args: RunnerPoolArgs, opts?: pulumi.ComponentResourceOptions) {
     super("runner-fleet:index:RunnerPool", name, {}, opts);
-    const { settings } = args;
+    const { settings, hosts } = args;
     const { github } = args.environment;
-    const placed = placeHosts(args.prefix, args.pool, settings);
 
-    const groups: hcloud.PlacementGroup[] = [];
-    for (let index = 0; index <= (placed.at(-1)?.placementGroup ?? 0); index++) {
-      groups.push(
+    const groups = new Map<string, hcloud.PlacementGroup>();
+    const groupOf = ({ generation, placementGroup }: PlacedHost): hcloud.PlacementGroup => {
+      // A group holds ten: the hosts of two generations, side by side in a roll, need their own.
+      const spread = `${generation}-spread-${placementGroup + 1}`;
+      const group =
+        groups.get(spread) ??
         new hcloud.PlacementGroup(
-          // A group holds ten: the hosts of two generations, side by side in a roll, need their own.
-          `${name}-${settings.generation}-spread-${index + 1}`,
+          `${name}-${spread}`,
           {
-            name: `${args.prefix}-${args.pool}-${settings.generation}-${index + 1}`,
+            name: `${args.prefix}-${args.pool}-${generation}-${placementGroup + 1}`,
             type: "spread",
             labels: { ...args.environment.labels, pool: args.pool },
           },
           { parent: this },
-        ),
-      );
-    }
+        );
+      groups.set(spread, group);
+      return group;
+    };
 
-    const runnerHosts: RunnerHost[] = [];
+    const runnerHosts: pulumi.Resource[] = [];
     const summaries = pulumi.all(
-      placed.map(({ key, serverName, placementGroup }) => {
+      hosts.map((placed) => {
+        const { key, serverName } = placed;
+        const isOutgoing = placed.generation !== settings.generation;
         const runnerHost = new RunnerHost(
           key,
           {
             environment: args.environment,
             serverName,
-            ...hostSettings(settings),
+            ...hostSettings(settings, placed),
             pool: args.pool,
-            placementGroupId: groups[placementGroup]!.id.apply(Number),
+            placementGroupId: groupOf(placed).id.apply(Number),
+            isOutgoing,
             organization: args.organization,
             githubUrl: args.githubUrl,
             rebootWindow: args.rebootWindow,
@@ -84,6 +94,15 @@ export class RunnerPool extends pulumi.ComponentResource {
         );
         runnerHosts.push(runnerHost);
         const { host } = runnerHost;
+        if (args.canary !== undefined && !isOutgoing) {
+          runnerHosts.push(
+            hostCanary(
+              `${key}-canary`,
+              { ...args.canary, host: serverName, serverId: host.serverId, runnerHost, github },
+              this,
+            ),
+          );
+        }
         return pulumi
           .all([host.ipv4Address, host.privateIp, host.location, host.serverType])
           .apply(([address, privateAddress, location, serverType]) => ({
@@ -105,7 +124,7 @@ export class RunnerPool extends pulumi.ComponentResource {
       `${name}-queue`,
       {
         create: "true",
-        delete: "node components/runnerPool/settleQueue.mjs",
+        delete: "node --import tsx components/runnerPool/settleQueue.main.ts",
         environment: {
           GITHUB_API: github.api,
           ...secretVariable("GITHUB_TOKEN", github.token),

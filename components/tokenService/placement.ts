@@ -1,8 +1,8 @@
 import type { FleetSettings } from "../config/schema";
 import { lastHostAddress } from "../fleetNetwork/addresses";
-import { tokenServiceLocation } from "../pricing/plannedServers";
+import { type FleetPlacement, placeFleet, TOKEN_SERVICE } from "../runnerPool/placement";
 
-/** The server of its own that a dedicated token service runs on. */
+/** Where a dedicated token service is reached. */
 export interface TokenServicePlacement {
   readonly serverName: string;
   readonly serverType: string;
@@ -11,12 +11,27 @@ export interface TokenServicePlacement {
   readonly privateIp: string;
 }
 
-/** @param prefix of the names in the Hetzner project. */
-export function placeTokenService(prefix: string, settings: FleetSettings): TokenServicePlacement {
+/**
+ * The server of its own that the token service runs on; undefined where it has none.
+ * @param prefix of the names in the Hetzner project
+ * @param placement default: the first choice
+ */
+export function placeTokenService(
+  prefix: string,
+  settings: FleetSettings,
+  placement: FleetPlacement = placeFleet(prefix, settings),
+): TokenServicePlacement | undefined {
+  if (placement.tokenService === undefined) return undefined;
+  const { serverType, location } = placement.tokenService;
   return {
-    serverName: `${prefix}-token-service`,
-    serverType: settings.tokenService.serverType,
-    location: tokenServiceLocation(settings),
-    privateIp: lastHostAddress(settings.network.subnet),
+    serverName: `${prefix}-${TOKEN_SERVICE}`,
+    serverType,
+    location,
+    privateIp: tokenServiceAddress(settings),
   };
+}
+
+/** Address in the private network of a server of its own. */
+export function tokenServiceAddress({ network }: FleetSettings): string {
+  return lastHostAddress(network.subnet);
 }

@@ -16,9 +16,9 @@ function round(index: number): Change[] {
   return [
     ["scale-up", { "pools.arm64.count": 3 }],
     ["scale-down", { "pools.arm64.count": 1 }],
-    ["rescale", { "pools.arm64.serverType": "cax31" }],
+    ["rescale", { "pools.arm64.serverTypes": ["cax31"] }],
     // Down again fits, since a rescale leaves the disk as it is.
-    ["rescale", { "pools.arm64.serverType": "cax21" }],
+    ["rescale", { "pools.arm64.serverTypes": ["cax21"] }],
     ["roll", { "pools.arm64.generation": index + 2 }],
   ];
 }

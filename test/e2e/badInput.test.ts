@@ -29,14 +29,19 @@ const CASES: readonly Case[] = [
     says: `runner-fleet:pools.arm64.count: found ${count}, ${COUNT}`,
   })),
   {
+    what: "a key of former releases",
+    config: { "pools.arm64.serverTypes": undefined, "pools.arm64.serverType": "cax21" },
+    says: "runner-fleet:pools.arm64.serverType: found a key of former releases, expected serverTypes, a list with the best first.",
+  },
+  {
     what: "a server type that is not arm",
-    config: { "pools.arm64.serverType": "cx23" },
-    says: 'runner-fleet:pools.arm64.serverType: found "cx23", which is x86, expected an arm server type: cax11, cax21, cax31 or cax41.',
+    config: { "pools.arm64.serverTypes": ["cx23"] },
+    says: 'runner-fleet:pools.arm64.serverTypes: found "cx23", which is x86, expected an arm server type: cax11, cax21, cax31 or cax41.',
   },
   {
     what: "a location outside the network zone",
-    config: { "pools.arm64.location": "ash" },
-    says: 'runner-fleet:pools.arm64.location: found "ash" in network zone us-east, expected a location in eu-central, as network.zone says: fsn1, nbg1 or hel1.',
+    config: { "pools.arm64.locations": ["ash"] },
+    says: 'runner-fleet:pools.arm64.locations: found "ash" in network zone us-east, expected a location in eu-central, as network.zone says: fsn1, nbg1 or hel1.',
   },
   {
     what: "an organization that does not exist",
@@ -87,8 +92,8 @@ const CASES: readonly Case[] = [
     what: "a pool name that is no valid host name",
     config: {
       "pools.Arm_64": {
-        serverType: "cax11",
-        location: "fsn1",
+        serverTypes: ["cax11"],
+        locations: ["fsn1"],
         count: 1,
         labels: ["docker"],
       },

@@ -74,7 +74,7 @@ reload_ssh() {
 # Takes over mirrors; containers go on.
 reload_docker() { systemctl reload-or-restart docker.service; }
 
-restart_reboot_timer() { systemctl restart runner-fleet-reboot.timer; }
+restart_reboot_timer() { systemctl try-restart runner-fleet-reboot.timer; }
 
 # Does again what cloud-init failed at: a server is not made anew for a mirror that was down or a command that was wrong.
 first_boot() {
@@ -115,8 +115,8 @@ if [ "$(getent shadow root | cut --delimiter : --fields 2)" != '*' ]; then userm
 enable docker.service systemd-timesyncd.service apt-daily.timer apt-daily-upgrade.timer
 once docker reload_docker /etc/docker/daemon.json
 if [ "$REBOOT_WINDOW" != never ]; then
-  enable runner-fleet-reboot.timer
-  # A timer that runs keeps the time it had.
+  # A timer that runs keeps the time it had; one that does not is started once.
   once reboot-timer restart_reboot_timer "$reboot_timer"
+  enable runner-fleet-reboot.timer
 fi
 first_boot

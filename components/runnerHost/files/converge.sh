@@ -57,10 +57,14 @@ if ! "${compose[@]}" up --detach --quiet-pull --remove-orphans --wait --wait-tim
   exit 1
 fi
 
-# Whatever took slots out of service before: this is what is wanted now.
-for ((slot = 1; slot <= count; slot++)); do
-  systemctl enable --quiet "runner-slot@$slot.service"
+# Whatever took slots out of service before: this is what is wanted now. In one call, and only what is not enabled yet:
+# each call has systemd read all its units.
+units=(runner-guard.service) added=()
+for ((slot = 1; slot <= count; slot++)); do units+=("runner-slot@$slot.service"); done
+for unit in "${units[@]}"; do
+  [ -e "/etc/systemd/system/multi-user.target.wants/$unit" ] || added+=("$unit")
 done
+if [ ${#added[@]} -gt 0 ]; then systemctl enable --quiet "${added[@]}"; fi
 /opt/runner-fleet/bin/undrain
 for ((slot = 1; slot <= count; slot++)); do
   if [ "$(state "$slot")" = backing-off ]; then
@@ -71,7 +75,6 @@ for ((slot = 1; slot <= count; slot++)); do
     systemctl start --no-block "runner-slot@$slot.service"
   fi
 done
-systemctl enable --quiet runner-guard.service
 systemctl restart runner-guard.service
 
 # What was waited for jobs to end is not taken from the time to come online.
@@ -83,7 +86,7 @@ while [ "$SECONDS" -lt "$online_seconds" ]; do
     if ! listening "$slot"; then missing+=("$slot"); fi
   done
   if [ ${#missing[@]} -eq 0 ]; then exit 0; fi
-  sleep 0.5
+  sleep 0.2
 done
 for slot in "${missing[@]}"; do
   failures=$(cat "$run/failures-$slot" 2>/dev/null || echo 0)

@@ -3,6 +3,7 @@ import * as pulumi from "@pulumi/pulumi";
 import {
   type FleetConfig,
   loadConfig,
+  loadRefusals,
   misleadingEnvironment,
   plainTextSecrets,
 } from "../../../components/config/load";
@@ -126,6 +127,23 @@ describe("loadConfig", () => {
           "runner-fleet:colour is not a configuration key.",
         ].join("\n"),
       );
+      return true;
+    });
+  });
+});
+
+describe("loadRefusals", () => {
+  afterEach(() => Reflect.deleteProperty(process.env, "RUNNER_FLEET_REFUSALS"));
+
+  it("has none without a file", () => {
+    assert.deepEqual(loadRefusals(), []);
+  });
+
+  it("throws one sentence that the engine prints alone", () => {
+    process.env.RUNNER_FLEET_REFUSALS = __filename;
+    assert.throws(loadRefusals, (error) => {
+      assert.ok(pulumi.RunError.isInstance(error));
+      assert.match(error.message, /^RUNNER_FLEET_REFUSALS: found a file with another line, /);
       return true;
     });
   });

@@ -45,6 +45,89 @@ const refused: Record<string, Refused> = {
     (raw) => (arm64(raw).serverTyp = "cax11"),
     "fleet:pools.arm64.serverTyp is not a configuration key.",
   ],
+  "the former keys of server type and location": [
+    (raw) => {
+      const { count, labels } = arm64(raw);
+      raw.pools.arm64 = { count, labels, serverType: "cax21", location: "fsn1" };
+    },
+    "fleet:pools.arm64.serverType: found a key of former releases, expected serverTypes, a list with the best first.",
+    "fleet:pools.arm64.location: found a key of former releases, expected locations, a list with the best first.",
+  ],
+  "a former key beside its list": [
+    (raw) => (arm64(raw).location = "fsn1"),
+    "fleet:pools.arm64.location: found a key of former releases, expected locations, a list with the best first.",
+  ],
+  "no server type, and the former key of the location alone": [
+    (raw) => {
+      const { count, labels } = arm64(raw);
+      raw.pools.arm64 = { count, labels, location: "fsn1" };
+    },
+    "fleet:pools.arm64.serverTypes: found nothing, expected a list.",
+    "fleet:pools.arm64.location: found a key of former releases, expected locations, a list with the best first.",
+  ],
+  "empty lists": [
+    (raw) => Object.assign(arm64(raw), { serverTypes: [], locations: [] }),
+    "fleet:pools.arm64.serverTypes: found an empty list, expected at least one server type.",
+    "fleet:pools.arm64.locations: found an empty list, expected at least one location.",
+  ],
+  "the same twice": [
+    (raw) =>
+      Object.assign(arm64(raw), { serverTypes: ["cax21", "cax21"], locations: ["fsn1", "fsn1"] }),
+    "fleet:pools.arm64.serverTypes: found a list, expected each server type once.",
+    "fleet:pools.arm64.locations: found a list, expected each location once.",
+  ],
+  "a text in place of a list": [
+    (raw) => (arm64(raw).serverTypes = "cax21"),
+    'fleet:pools.arm64.serverTypes: found "cax21", expected a list.',
+  ],
+  "a former key in another block": [
+    (raw) => (raw.network = { location: "fsn1" }),
+    "fleet:network.location is not a configuration key.",
+  ],
+  "a roll of no host at a time": [
+    (raw) => (arm64(raw).maxSurge = 0),
+    "fleet:pools.arm64.maxSurge: found 0, expected a whole number of at least 1.",
+  ],
+  "a pause of another kind": [
+    (raw) => (arm64(raw).paused = true),
+    "fleet:pools.arm64.paused: found true, expected false, keep or delete.",
+  ],
+  "a canary without a host": [
+    (raw) => {
+      raw.pools = {};
+      raw.externalPools = { kubernetes: { scaleSet: "arc" } };
+      raw.canary = { repository: "webppt" };
+    },
+    'fleet:canary.repository: found "webppt", expected nothing, since pools has no host that it could prove.',
+  ],
+  "a canary where a target's workflow lies": [
+    (raw) => {
+      raw.canary = { repository: "WebPPT" };
+      raw.targets.webppt!.path = ".github/workflows/runner-canary.yml";
+    },
+    'fleet:targets.webppt.path: found ".github/workflows/runner-canary.yml", expected another path, since the workflow of canary lies at .github/workflows/runner-canary.yml in webppt.',
+  ],
+  "a budget of nothing": [
+    (raw) => (raw.budget = { monthlyEur: 0 }),
+    "fleet:budget.monthlyEur: found 0, expected a number above 0.",
+  ],
+  "a budget in words": [
+    (raw) => (raw.budget = { monthlyEur: "60" }),
+    'fleet:budget.monthlyEur: found "60", expected a number.',
+  ],
+  ...Object.fromEntries(
+    [
+      [-1, "at least 0"],
+      [366, "at most 365"],
+      [1.5, "a whole number"],
+    ].map(([days, expected]): [string, Refused] => [
+      `warnings ${days} days before`,
+      [
+        (raw) => (raw.runnerLife = { warnDays: days }),
+        `fleet:runnerLife.warnDays: found ${days}, expected ${expected}.`,
+      ],
+    ]),
+  ),
   "two unknown keys": [
     (raw) => Object.assign(raw.ssh, { prot: 22, user: "root" }),
     "fleet:ssh.prot is not a configuration key.",
@@ -601,6 +684,8 @@ describe("settings", () => {
     assert.equal(settings.githubUrl, "https://github.com");
     assert.equal(settings.management, "ssh");
     assert.deepEqual(settings.maintenance, { rebootWindow: "03:00-05:00" });
+    assert.deepEqual(settings.budget, {});
+    assert.deepEqual(settings.runnerLife, { warnDays: 30 });
     assert.deepEqual(settings.registryMirrors, {});
     assert.deepEqual(settings.pools.arm64?.cloudInit, { packages: [], runcmd: [] });
     assert.deepEqual(settings.pools.arm64.runner, {

@@ -17,8 +17,8 @@ export function rawSettings() {
     secrets: {} as Record<string, unknown>,
     pools: {
       arm64: {
-        serverType: "cax21",
-        location: "fsn1",
+        serverTypes: ["cax21"],
+        locations: ["fsn1"],
         count: 2,
         labels: ["docker"],
       },

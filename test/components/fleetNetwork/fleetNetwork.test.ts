@@ -74,6 +74,7 @@ describe("FleetNetwork", () => {
     assert.deepEqual(
       {
         subnetId: await valueOf(environment.subnetId as never),
+        networkZone: environment.networkZone,
         port: environment.sshPort,
         key: environment.sshPrivateKey,
         management: environment.management,
@@ -85,6 +86,7 @@ describe("FleetNetwork", () => {
       },
       {
         subnetId: `${String(networkId)}-10.0.1.0/24`,
+        networkZone: "eu-central",
         port: 2222,
         key: SSH_KEY,
         management: "ssh",

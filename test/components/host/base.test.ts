@@ -53,7 +53,7 @@ describe("baseFiles", () => {
 
   it("say to the base what it needs, in words of a shell", () => {
     const read = (model: Partial<BaseModel>) =>
-      spawnSync("bash", ["-c", 'eval "$(cat)"; echo "$PACKAGES|$SSH|$REBOOT_WINDOW"'], {
+      spawnSync("bash", ["--norc", "-c", 'eval "$(cat)"; echo "$PACKAGES|$SSH|$REBOOT_WINDOW"'], {
         input: contents(model)["/etc/runner-fleet/base.env"],
         encoding: "utf8",
       }).stdout;

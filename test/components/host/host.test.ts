@@ -82,8 +82,9 @@ function environmentOf(resources: readonly RecordedResource[], name: string) {
 
 describe("Host", () => {
   it("asks for a key, a server in the private network, and its stack", async () => {
-    const { host, resources, beforeUpdate } = await deployHost();
+    const { host, resources, beforeUpdate, onError } = await deployHost();
     assert.deepEqual(beforeUpdate, {});
+    assert.deepEqual(onError, { one: ["one-refused-order"] });
     const id = await valueOf(host.serverId);
     const address = await valueOf(host.ipv4Address);
     assert.match(address, /^203\.0\.113\./);
@@ -173,6 +174,11 @@ describe("Host", () => {
       const { resources } = await deployHost({ environment: { ...ENVIRONMENT, servers } });
       const { ignoreChanges } = only(resources, EPOCH).options;
       assert.deepEqual(ignoreChanges, again ? [] : ["keepers"]);
+      // It may be made elsewhere then.
+      assert.deepEqual(
+        only(resources, "hcloud:index/server:Server").options.ignoreChanges,
+        again ? IGNORED.filter((key) => key !== "location") : IGNORED,
+      );
     }
   });
 
@@ -241,7 +247,6 @@ describe("Host", () => {
           TIMEOUT_SECONDS: "60",
           GITHUB_API: "https://api.github.com",
           GITHUB_ORGANIZATION: "acme",
-          RUNNER_NAMES: "dev-arm64-1-1-1 dev-arm64-1-1-2",
           GITHUB_TOKEN,
         },
         triggers: [id],

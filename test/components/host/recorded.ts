@@ -18,6 +18,7 @@ export const HCLOUD_TOKEN = "canary-hetzner-token-of-the-program";
 
 export const ENVIRONMENT: HostEnvironment = {
   networkId: 11,
+  networkZone: "eu-central",
   subnetId: "11-10.0.1.0/24",
   ipRange: "10.0.0.0/16",
   firewallId: 12,
@@ -39,32 +40,37 @@ export function hostKeySecret(host: string): string {
 
 interface RegisterRequest {
   getName(): string;
-  getHooks(): { getBeforeUpdateList(): string[] } | undefined;
+  getHooks(): { getBeforeUpdateList(): string[]; getOnErrorList(): string[] } | undefined;
 }
 
 /**
  * `deploy` for programs with hooks, which the SDK's mocks know nothing of: they are taken note of and never run.
- * @returns the resources, and the names of the hooks that run before an update, by name of the resource.
+ * @returns the resources, and the names of the hooks that run before an update and after a failure, by name of the resource.
  */
 export async function deployWithHooks(program: () => unknown, options?: DeployOptions) {
   const beforeUpdate: Record<string, string[]> = {};
+  const onError: Record<string, string[]> = {};
   const resources = await deploy(() => {
     const monitor = pulumi.runtime.getMonitor() as unknown as {
       registerResourceHook(request: unknown, callback: (error: null) => void): void;
+      registerErrorHook(request: unknown, callback: (error: null) => void): void;
       registerResource(request: RegisterRequest, callback: unknown): Promise<void>;
     };
     // The SDK keeps the first monitor for all its hooks.
     const prototype = Object.getPrototypeOf(monitor) as typeof monitor;
     prototype.registerResourceHook = (_request, callback) => callback(null);
+    prototype.registerErrorHook = (_request, callback) => callback(null);
     const register = monitor.registerResource.bind(monitor);
     monitor.registerResource = (request, callback) => {
       const hooks = request.getHooks()?.getBeforeUpdateList() ?? [];
       if (hooks.length > 0) beforeUpdate[request.getName()] = hooks;
+      const errorHooks = request.getHooks()?.getOnErrorList() ?? [];
+      if (errorHooks.length > 0) onError[request.getName()] = errorHooks;
       return register(request, callback);
     };
     return program();
   }, options);
-  return { resources, beforeUpdate };
+  return { resources, beforeUpdate, onError };
 }
 
 const DEFAULTS: RecordedOptions = {

@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
 import { createServer, type AddressInfo } from "node:net";
+import { PassThrough } from "node:stream";
+import { setTimeout as sleep } from "node:timers/promises";
 import type { ServerChannel } from "ssh2";
 import { hostKeyFromSecret } from "../../../components/host/hostKey";
-import { runOverSsh, type SshTarget } from "../../../components/host/ssh";
+import { runOverSsh, type SshError, type SshTarget } from "../../../components/host/ssh";
 import { keyPair } from "../config/settings";
 import { HOST_KEY, LOGIN, type SshServer, sshServer } from "./sshServer";
 
@@ -35,6 +37,61 @@ describe("runOverSsh", () => {
     const output = await runOverSsh(target, "say it", 10);
     assert.deepEqual(output.split("\n").sort(), ["", "one", "two"]);
     assert.deepEqual(server.asked, ["say it"]);
+  });
+
+  it("hands on what the command says as it says it, each stream by itself", async () => {
+    const [stdout, stderr] = [new PassThrough(), new PassThrough()];
+    execute = (channel) => {
+      channel.write("one\n");
+      // Only who has heard the first word says the second.
+      stdout.once("data", () => {
+        channel.stderr.write("two\n");
+        channel.exit(0);
+        channel.end();
+      });
+    };
+    const output = await runOverSsh(target, "say it", 10, { stdout, stderr });
+    assert.equal(output, "one\ntwo\n");
+    assert.equal(String(stderr.read()), "two\n");
+    assert.ok(!stdout.writableEnded && !stderr.writableEnded, "they are the caller's to end");
+  });
+
+  for (const [title, stdin] of [
+    ["a text", "three\nlines\nof it"],
+    ["a stream", new PassThrough().end("three\nlines\nof it")],
+  ] as const) {
+    it(`gives the command ${title} to read, and its end`, async () => {
+      execute = (channel) => {
+        let read = "";
+        channel.on("data", (chunk: Buffer) => (read += chunk.toString()));
+        channel.on("end", () => {
+          channel.write(read);
+          channel.exit(0);
+          channel.end();
+        });
+      };
+      assert.equal(await runOverSsh(target, "cat", 10, { stdin }), "three\nlines\nof it");
+    });
+  }
+
+  it("stops waiting when it is told to, and the command sees the end of its input", async () => {
+    const controller = new AbortController();
+    const heard = new Promise<void>((resolve) => {
+      execute = (channel) => {
+        channel.on("close", resolve);
+        channel.resume();
+        controller.abort();
+      };
+    });
+    await assert.rejects(
+      runOverSsh(target, "follow", Infinity, { signal: controller.signal }),
+      (error: SshError) => error.failure === "left",
+    );
+    await heard;
+    // One that is told before it begins asks nobody.
+    await assert.rejects(runOverSsh(target, "follow", 10, { signal: controller.signal }));
+    await sleep(50);
+    assert.deepEqual(server.asked, ["follow"]);
   });
 
   it("refuses a host that shows another key, and sends it nothing", async () => {

@@ -55,7 +55,7 @@ describe("ImageWorkflow", () => {
           commitMessage: MESSAGE,
           overwriteOnCreate: true,
         },
-        options: { retainOnDelete: true },
+        options: { retainOnDelete: true, ignoreChanges: ["overwriteOnCreate"] },
       },
     });
     assert.equal(await valueOf(workflow.path), ".github/workflows/image.yml");

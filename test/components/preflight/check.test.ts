@@ -40,6 +40,7 @@ function server(type: string, change: Partial<LivingServer> = {}): LivingServer 
     location: "fsn1",
     off: false,
     attached: true,
+    primaryDiskGb: 40,
     configHash: undefined,
     ...change,
   };
@@ -64,6 +65,8 @@ function letIn(
     },
   });
 }
+
+const inStock = { available: true, unavailableAfter: undefined };
 
 function outOfStock(type: string) {
   const offer = { available: false, unavailableAfter: undefined };
@@ -166,16 +169,16 @@ const cases: Record<string, Case> = {
 
   // Server types and locations
   "an unknown server type": {
-    settings: set("pools.arm64.serverType", "cax99"),
-    problems: [`${pool}.serverType: found "cax99", ${ARM}`],
+    settings: set("pools.arm64.serverTypes", ["cax99"]),
+    problems: [`${pool}.serverTypes: found "cax99", ${ARM}`],
   },
   "a server type named like a property of every object": {
-    settings: set("pools.arm64.serverType", "constructor"),
-    problems: [`${pool}.serverType: found "constructor", ${ARM}`],
+    settings: set("pools.arm64.serverTypes", ["constructor"]),
+    problems: [`${pool}.serverTypes: found "constructor", ${ARM}`],
   },
   "a server type that is not arm": {
-    settings: set("pools.arm64.serverType", "cpx22"),
-    problems: [`${pool}.serverType: found "cpx22", which is x86, ${ARM}`],
+    settings: set("pools.arm64.serverTypes", ["cpx22"]),
+    problems: [`${pool}.serverTypes: found "cpx22", which is x86, ${ARM}`],
   },
   "a dedicated token service that is not arm": {
     settings: set("tokenService.serverType", "cpx22"),
@@ -187,11 +190,11 @@ const cases: Record<string, Case> = {
   "a server type that is not sold in the location": {
     hetzner: hetznerFacts({}, serverType("cax21", { locations: new Map() })),
     problems: [
-      `${pool}.serverType: found "cax21", which Hetzner does not sell in fsn1, expected an arm server type sold in fsn1: cax11.`,
+      `${pool}.serverTypes: found "cax21", which Hetzner does not sell in fsn1, expected an arm server type sold in fsn1: cax11.`,
     ],
   },
   "a location without any arm server type": {
-    settings: set("pools.arm64.location", "ash"),
+    settings: set("pools.arm64.locations", ["ash"]),
     hetzner: hetznerFacts({
       locations: new Map([
         ["fsn1", { networkZone: "eu-central" }],
@@ -199,7 +202,7 @@ const cases: Record<string, Case> = {
       ]),
     }),
     problems: [
-      `${pool}.serverType: found "cax21", which Hetzner does not sell in ash, expected another location, since no arm server type is sold in ash.`,
+      `${pool}.serverTypes: found "cax21", which Hetzner does not sell in ash, expected another location, since no arm server type is sold in ash.`,
       `fleet:tokenService.serverType: found "cax11", which Hetzner does not sell in ash, expected another location, since no arm server type is sold in ash.`,
     ],
   },
@@ -211,7 +214,7 @@ const cases: Record<string, Case> = {
       }),
     ),
     problems: [
-      `${pool}.serverType: found "cax21", which Hetzner does not sell in fsn1 since 2026-10-01, expected an arm server type sold in fsn1: cax11.`,
+      `${pool}.serverTypes: found "cax21", which Hetzner does not sell in fsn1 since 2026-10-01, expected an arm server type sold in fsn1: cax11.`,
     ],
   },
   "a server type whose end is announced": {
@@ -221,22 +224,74 @@ const cases: Record<string, Case> = {
         locations: new Map([["fsn1", { available: true, unavailableAfter: later }]]),
       }),
     ),
-    warnings: [`${pool}.serverType: cax21 cannot be ordered in fsn1 after 2026-12-31.`],
+    warnings: [`${pool}.serverTypes: cax21 cannot be ordered in fsn1 after 2026-12-31.`],
   },
   "a rescale to a type that is out of stock where the server stands": {
+    settings: set("pools.arm64.count", 1),
     hetzner: hetznerFacts({ servers: living("cax11") }, outOfStock("cax21")),
     problems: [
-      `${pool}.serverType: found "cax21", which is out of stock in fsn1, expected cax11, which server arm64-1-1 has, until it can be changed.`,
+      `${pool}.serverTypes: found "cax21", which is out of stock in fsn1, expected cax11, which server arm64-1-1 has.`,
     ],
     warnings: [
-      `${pool}.serverType: cax21 cannot be ordered in fsn1 at the moment, nor anywhere else.`,
+      `${pool}.serverTypes: cax21 cannot be ordered in fsn1 at the moment, nor anywhere else.`,
     ],
   },
+  "a rescale to one of several types, of which none can be had": {
+    settings: (raw) => {
+      set("pools.arm64.count", 1)(raw);
+      set("pools.arm64.serverTypes", ["cax21", "cax31", "cax41"])(raw);
+      set("pools.arm64.locations", ["fsn1", "nbg1"])(raw);
+    },
+    hetzner: hetznerFacts(
+      { servers: living("cax11", { primaryDiskGb: 80 }) },
+      outOfStock("cax21"),
+      serverType("cax31", { locations: new Map([["nbg1", inStock]]) }),
+      serverType("cax41", { diskGb: 40 }),
+      serverType("cax51", { diskGb: 320 }),
+    ),
+    problems: [
+      `${pool}.serverTypes: found "cax21", which is out of stock in fsn1, "cax31", which is not sold in fsn1 and "cax41", which has a disk of 40 GB, less than the server's 80 GB, expected cax11, which server arm64-1-1 has, or one that it can be changed to now: cax51.`,
+    ],
+    warnings: [
+      `${pool}.serverTypes: cax21 cannot be ordered in fsn1 at the moment, nor anywhere else.`,
+    ],
+  },
+  "a rescale of the token service to a smaller disk": {
+    hetzner: hetznerFacts(
+      { servers: new Map([["token-service", server("cax21", { primaryDiskGb: 80 })]]) },
+      serverType("cax11", { diskGb: 40 }),
+    ),
+    problems: [
+      'fleet:tokenService.serverType: found "cax11", which has a disk of 40 GB, less than the server\'s 80 GB, expected cax21, which server token-service has.',
+    ],
+  },
+  "a rescale to the second type, since the first cannot be had": {
+    settings: (raw) => {
+      set("pools.arm64.count", 1)(raw);
+      set("pools.arm64.serverTypes", ["cax21", "cax31"])(raw);
+    },
+    hetzner: hetznerFacts(
+      { servers: living("cax11") },
+      outOfStock("cax21"),
+      serverType("cax31", { diskGb: 160 }),
+    ),
+  },
   "a living server of a type that is out of stock": {
+    settings: set("pools.arm64.count", 1),
     hetzner: hetznerFacts({ servers: living("cax21") }, outOfStock("cax21")),
     warnings: [
-      `${pool}.serverType: cax21 cannot be ordered in fsn1 at the moment, nor anywhere else.`,
+      `${pool}.serverTypes: cax21 cannot be ordered in fsn1 at the moment, nor anywhere else.`,
     ],
+  },
+  "a living server of a type that is sold no more": {
+    settings: set("pools.arm64.count", 1),
+    hetzner: hetznerFacts(
+      { servers: living("cax21") },
+      serverType("cax21", {
+        locations: new Map([["fsn1", { available: false, unavailableAfter: before }]]),
+      }),
+    ),
+    warnings: [`${pool}.serverTypes: cax21 cannot be ordered in fsn1 since 2026-10-01.`],
   },
   "a server that is powered off": {
     hetzner: hetznerFacts({ servers: living("cax21", { off: true }) }),
@@ -250,39 +305,83 @@ const cases: Record<string, Case> = {
   "a server that was never made, which this run makes again": {
     hetzner: hetznerFacts({ servers: living("cax21", { off: true, attached: false }) }),
   },
-  "a server type out of stock here": {
+  "a server type out of stock in the first location": {
+    settings: set("pools.arm64.locations", ["fsn1", "nbg1"]),
     hetzner: hetznerFacts(
       {},
       serverType("cax21", {
         locations: new Map([
           ["fsn1", { available: false, unavailableAfter: undefined }],
-          ["nbg1", { available: true, unavailableAfter: undefined }],
-          ["hel1", { available: true, unavailableAfter: undefined }],
+          ["nbg1", inStock],
+          ["hel1", inStock],
         ]),
       }),
     ),
     warnings: [
-      `${pool}.serverType: cax21 cannot be ordered in fsn1 at the moment, but it can in nbg1 or hel1.`,
+      `${pool}.serverTypes: cax21 cannot be ordered in fsn1 at the moment, but it can in nbg1 or hel1.`,
     ],
   },
-  "a server type out of stock everywhere": {
+  "a second choice out of stock that nobody needs": {
+    settings: set("pools.arm64.serverTypes", ["cax21", "cax31"]),
+    hetzner: hetznerFacts({}, outOfStock("cax31")),
+  },
+  "nothing that can be ordered where the settings say": {
     hetzner: hetznerFacts(
       {},
       serverType("cax21", {
-        locations: new Map([["fsn1", { available: false, unavailableAfter: undefined }]]),
+        locations: new Map([
+          ["fsn1", { available: false, unavailableAfter: undefined }],
+          ["nbg1", inStock],
+          ["ash", inStock],
+        ]),
       }),
     ),
+    problems: [
+      `${pool}: found nothing that can be ordered for arm64-1-1 and arm64-1-2 of cax21 (fsn1), expected one of those that can be ordered now: cax11 (fsn1, nbg1), cax21 (nbg1).`,
+    ],
+  },
+  "nothing that can be ordered for one more host": {
+    settings: (raw) => {
+      set("pools.arm64.serverTypes", ["cax21", "cax31"])(raw);
+      set("pools.arm64.locations", ["fsn1", "nbg1"])(raw);
+    },
+    hetzner: hetznerFacts(
+      { servers: new Map([...living("cax21"), ["token-service", server("cax11")]]) },
+      ...["cax11", "cax21", "cax31"].map(outOfStock),
+    ),
+    problems: [
+      `${pool}: found nothing that can be ordered for arm64-1-2 of cax21 (fsn1, nbg1), cax31 (fsn1, nbg1), expected stock, since no arm server type can be ordered in eu-central at the moment.`,
+    ],
     warnings: [
-      `${pool}.serverType: cax21 cannot be ordered in fsn1 at the moment, nor anywhere else.`,
+      "fleet:tokenService.serverType: cax11 cannot be ordered in fsn1 at the moment, nor anywhere else.",
+    ],
+  },
+  "what was refused before": {
+    known: { refusals: [{ serverType: "cax21", location: "fsn1" }] },
+    problems: [
+      `${pool}: found nothing that can be ordered for arm64-1-1 and arm64-1-2 of cax21 (fsn1), expected one of those that can be ordered now: cax11 (fsn1, nbg1), cax21 (nbg1).`,
+    ],
+  },
+  "no stock for the token service": {
+    hetzner: hetznerFacts({}, outOfStock("cax11")),
+    problems: [
+      "fleet:tokenService: found nothing that can be ordered for token-service of cax11 (fsn1), expected one of those that can be ordered now: cax21 (fsn1, nbg1).",
+    ],
+  },
+  "two locations without the type": {
+    settings: set("pools.arm64.locations", ["fsn1", "nbg1"]),
+    hetzner: hetznerFacts({}, serverType("cax21", { locations: new Map() })),
+    problems: [
+      `${pool}.serverTypes: found "cax21", which Hetzner does not sell in fsn1 or nbg1, expected an arm server type sold in fsn1 or nbg1: cax11.`,
     ],
   },
   "an unknown location": {
-    settings: set("pools.arm64.location", "muc1"),
-    problems: [`${pool}.location: found "muc1", expected fsn1, nbg1 or ash.`],
+    settings: set("pools.arm64.locations", ["muc1"]),
+    problems: [`${pool}.locations: found "muc1", expected fsn1, nbg1 or ash.`],
   },
   "a location outside the network zone": {
     settings: (raw) => {
-      set("pools.arm64.location", "ash")(raw);
+      set("pools.arm64.locations", ["ash"])(raw);
       set("tokenService.location", "ash")(raw);
     },
     hetzner: hetznerFacts(
@@ -294,7 +393,7 @@ const cases: Record<string, Case> = {
       ),
     ),
     problems: [
-      `${pool}.location: found "ash" in network zone us-east, expected a location in eu-central, as network.zone says: fsn1 or nbg1.`,
+      `${pool}.locations: found "ash" in network zone us-east, expected a location in eu-central, as network.zone says: fsn1 or nbg1.`,
       `fleet:tokenService.location: found "ash" in network zone us-east, expected a location in eu-central, as network.zone says: fsn1 or nbg1.`,
     ],
   },
@@ -304,13 +403,13 @@ const cases: Record<string, Case> = {
   },
   "problems in every pool": {
     settings: (raw) => {
-      raw.pools.large = { ...raw.pools.arm64, serverType: "cpx22" };
-      raw.pools.far = { ...raw.pools.arm64, location: "muc1" };
+      raw.pools.large = { ...raw.pools.arm64, serverTypes: ["cpx22"] };
+      raw.pools.far = { ...raw.pools.arm64, locations: ["muc1"] };
       raw.routing = { pool: "arm64" };
     },
     problems: [
-      `fleet:pools.large.serverType: found "cpx22", which is x86, ${ARM}`,
-      `fleet:pools.far.location: found "muc1", expected fsn1, nbg1 or ash.`,
+      `fleet:pools.large.serverTypes: found "cpx22", which is x86, ${ARM}`,
+      `fleet:pools.far.locations: found "muc1", expected fsn1, nbg1 or ash.`,
     ],
   },
 
@@ -331,19 +430,25 @@ const cases: Record<string, Case> = {
   "a public network": {
     settings: set("network", { ipRange: "203.0.0.0/16", subnet: "203.0.1.0/24" }),
     problems: [
-      `fleet:network.ipRange: found "203.0.0.0/16", expected a private IPv4 range of at least a /24, inside 10.0.0.0/8, 172.16.0.0/12 or 192.168.0.0/16.`,
+      `fleet:network.ipRange: found "203.0.0.0/16", expected a private IPv4 range of at least a /24, inside 10.0.0.0/8 or 192.168.0.0/16.`,
+    ],
+  },
+  "a network among the addresses of Docker's containers": {
+    settings: set("network", { ipRange: "172.16.0.0/16", subnet: "172.16.1.0/24" }),
+    problems: [
+      `fleet:network.ipRange: found "172.16.0.0/16", expected a private IPv4 range of at least a /24, inside 10.0.0.0/8 or 192.168.0.0/16.`,
     ],
   },
   "an IPv6 network": {
     settings: set("network", { ipRange: "fd00::/16", subnet: "fd00::/24" }),
     problems: [
-      `fleet:network.ipRange: found "fd00::/16", expected a private IPv4 range of at least a /24, inside 10.0.0.0/8, 172.16.0.0/12 or 192.168.0.0/16.`,
+      `fleet:network.ipRange: found "fd00::/16", expected a private IPv4 range of at least a /24, inside 10.0.0.0/8 or 192.168.0.0/16.`,
     ],
   },
   "a network of a /25": {
     settings: set("network", { ipRange: "192.168.0.0/25", subnet: "192.168.0.0/25" }),
     problems: [
-      `fleet:network.ipRange: found "192.168.0.0/25", expected a private IPv4 range of at least a /24, inside 10.0.0.0/8, 172.16.0.0/12 or 192.168.0.0/16.`,
+      `fleet:network.ipRange: found "192.168.0.0/25", expected a private IPv4 range of at least a /24, inside 10.0.0.0/8 or 192.168.0.0/16.`,
     ],
   },
   "a subnet with one address too few": {
@@ -708,7 +813,13 @@ const cases: Record<string, Case> = {
   },
   "a runner program whose end is announced": {
     github: runnerVersion({ registrationEnds: undefined, jobsEnd: later }),
-    warnings: [`${pool}.runner.version: GitHub does not serve ${RUNNER_VERSION} after 2026-12-31.`],
+  },
+  "a runner program whose end is near": {
+    settings: set("runnerLife.warnDays", 91),
+    github: runnerVersion({ registrationEnds: undefined, jobsEnd: later }),
+    warnings: [
+      `${pool}.runner.version: GitHub does not serve ${RUNNER_VERSION} after 2026-12-31, 91 days from now.`,
+    ],
   },
   "a runner program without an end": {
     github: runnerVersion({ registrationEnds: undefined, jobsEnd: undefined }),
@@ -1108,13 +1219,13 @@ describe("checkFleet", () => {
   it("names every problem of one run", () => {
     const settings = settingsWith((raw) => {
       set("network.subnet", "10.1.0.0/24")(raw);
-      set("pools.arm64.serverType", "cpx22")(raw);
+      set("pools.arm64.serverTypes", ["cpx22"])(raw);
     });
     const github = githubFacts({ organization: { kind: "user" } });
     const { problems } = checkFleet(settings, { hetzner: hetznerFacts(), github }, "fleet");
     assert.deepEqual(
       problems.map((problem) => problem.slice(0, problem.indexOf(": "))),
-      ["fleet:network.subnet", "fleet:pools.arm64.serverType", "fleet:organization"],
+      ["fleet:network.subnet", "fleet:pools.arm64.serverTypes", "fleet:organization"],
     );
   });
 });

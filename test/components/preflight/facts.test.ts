@@ -5,7 +5,7 @@ import type { ApiAccess, FleetConfig } from "../../../components/config/load";
 import type { FleetSettings } from "../../../components/config/schema";
 import type { AppFacts } from "../../../components/preflight/app";
 import { RUNNER_VERSION } from "../../../components/pins/pins";
-import { preflight } from "../../../components/preflight/check";
+import { preflight } from "../../../components/preflight/preflight";
 import { type Findings, readFacts } from "../../../components/preflight/facts";
 import { settingsWith } from "../config/settings";
 import { target } from "./facts";
@@ -75,6 +75,7 @@ function apiServer(
     server_type: { name: "cax21" },
     location: { name: "fsn1" },
     private_net,
+    primary_disk_size: 80,
     labels: { "managed-by": "runner-fleet", stack: "dev", ...labels },
   };
 }
@@ -219,6 +220,7 @@ describe("readFacts", () => {
             location: "fsn1",
             off: false,
             attached: true,
+            primaryDiskGb: 80,
             configHash: undefined,
           },
         ],
@@ -229,6 +231,7 @@ describe("readFacts", () => {
             location: "fsn1",
             off: true,
             attached: false,
+            primaryDiskGb: 80,
             configHash: "1f2e3d4c",
           },
         ],
@@ -269,6 +272,7 @@ describe("readFacts", () => {
       ]),
       targets: new Map([["webppt", target()]]),
       central: undefined,
+      canary: undefined,
       actionsEnabled: true,
     });
   });
@@ -1208,7 +1212,7 @@ describe("preflight", () => {
     const { fetch } = fakeFetch({ ...hetznerAnswers, ...githubAnswers() });
     const facts = await preflight(configWith(), {
       fetch,
-      userDataBytes: { pools: { arm64: 100 }, tokenService: 100 },
+      userDataBytes: () => ({ pools: { arm64: 100 }, tokenService: 100 }),
     });
     assert.equal(facts.hetzner?.currency, "EUR");
     assert.equal(facts.github.organization.kind, "organization");
@@ -1220,7 +1224,10 @@ describe("preflight", () => {
     const config = configWith(settings, { token: undefined }, { token: undefined });
     const namespace = pulumi.getProject();
     await assert.rejects(
-      preflight(config, { fetch, userDataBytes: { pools: { arm64: 40_000 }, tokenService: 100 } }),
+      preflight(config, {
+        fetch,
+        userDataBytes: () => ({ pools: { arm64: 40_000 }, tokenService: 100 }),
+      }),
       (error) => {
         assert.ok(pulumi.RunError.isInstance(error));
         assert.equal(

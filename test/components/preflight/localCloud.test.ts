@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { generateKeyPairSync } from "node:crypto";
 import * as pulumi from "@pulumi/pulumi";
 import type { FleetConfig } from "../../../components/config/load";
-import { checkFleet, preflight } from "../../../components/preflight/check";
+import { checkFleet } from "../../../components/preflight/check";
+import { preflight } from "../../../components/preflight/preflight";
 import { readFacts } from "../../../components/preflight/facts";
 import { monthlyCost } from "../../../components/pricing/pricing";
 import { plannedServers } from "../../../components/pricing/plannedServers";
@@ -221,8 +222,8 @@ describe("readFacts against the local cloud", () => {
 
   const settingsCases: Record<string, [change: NonNullable<Change>, problem: string]> = {
     "a server type that is not arm": [
-      (raw) => Object.assign(raw.pools.arm64 ?? {}, { serverType: "cpx22" }),
-      'fleet:pools.arm64.serverType: found "cpx22", which is x86, expected an arm server type: cax11, cax21, cax31 or cax41.',
+      (raw) => Object.assign(raw.pools.arm64 ?? {}, { serverTypes: ["cpx22"] }),
+      'fleet:pools.arm64.serverTypes: found "cpx22", which is x86, expected an arm server type: cax11, cax21, cax31 or cax41.',
     ],
     "a location outside the zone": [
       (raw) => (raw.tokenService = { location: "ash" }),
@@ -266,12 +267,20 @@ describe("readFacts against the local cloud", () => {
     assert.deepEqual((await verdict(undefined)).problems, []);
   });
 
-  it("warns about stock without refusing", async () => {
+  it("refuses what cannot be ordered, and warns where there is another choice", async () => {
     hetzner.setStock("cax21", "fsn1", false);
     assert.deepEqual(await verdict(undefined), {
+      problems: [
+        "fleet:pools.arm64: found nothing that can be ordered for arm64-1-1 and arm64-1-2 of cax21 (fsn1), expected one of those that can be ordered now: cax11 (fsn1, nbg1, hel1), cax21 (nbg1, hel1), cax31 (fsn1, nbg1, hel1), cax41 (fsn1, nbg1, hel1).",
+      ],
+      warnings: [],
+    });
+    const other = (raw: ReturnType<typeof rawSettings>) =>
+      Object.assign(raw.pools.arm64 ?? {}, { locations: ["fsn1", "hel1"] });
+    assert.deepEqual(await verdict(other), {
       problems: [],
       warnings: [
-        "fleet:pools.arm64.serverType: cax21 cannot be ordered in fsn1 at the moment, but it can in nbg1 or hel1.",
+        "fleet:pools.arm64.serverTypes: cax21 cannot be ordered in fsn1 at the moment, but it can in nbg1 or hel1.",
       ],
     });
   });

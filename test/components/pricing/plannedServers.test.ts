@@ -1,11 +1,13 @@
 import assert from "node:assert/strict";
-import { plannedServers, tokenServiceLocation } from "../../../components/pricing/plannedServers";
+import { plannedServers } from "../../../components/pricing/plannedServers";
+import { placeFleet } from "../../../components/runnerPool/placement";
+import { hetznerFacts } from "../preflight/facts";
 import { settingsWith } from "../config/settings";
 
 describe("plannedServers", () => {
   it("has the hosts of every pool and the token service's own", () => {
     const settings = settingsWith((raw) => {
-      raw.pools.large = { ...raw.pools.arm64, serverType: "cax41", location: "hel1", count: 1 };
+      raw.pools.large = { ...raw.pools.arm64, serverTypes: ["cax41"], locations: ["hel1"], count: 1 };
       raw.routing = { pool: "arm64" };
     });
     assert.deepEqual(plannedServers(settings), [
@@ -18,8 +20,17 @@ describe("plannedServers", () => {
 
   it("puts the token service where the settings say", () => {
     const settings = settingsWith((raw) => (raw.tokenService = { location: "nbg1" }));
-    assert.equal(tokenServiceLocation(settings), "nbg1");
     assert.deepEqual(plannedServers(settings)[0], { serverType: "cax11", location: "nbg1" });
+  });
+
+  it("has each server as it was placed", () => {
+    const settings = settingsWith((raw) => (raw.pools.arm64!.locations = ["fsn1", "nbg1"]));
+    const placement = placeFleet("dev", settings, hetznerFacts());
+    assert.deepEqual(plannedServers(settings, placement), [
+      { serverType: "cax11", location: "fsn1" },
+      { serverType: "cax21", location: "fsn1" },
+      { serverType: "cax21", location: "nbg1" },
+    ]);
   });
 
   it("has no server without own hosts, not even for tokens", () => {

@@ -1,6 +1,12 @@
 import assert from "node:assert/strict";
 import fc from "fast-check";
-import { monthlyCost } from "../../../components/pricing/pricing";
+import {
+  costChange,
+  exceeds,
+  formatBudget,
+  hasPrice,
+  monthlyCost,
+} from "../../../components/pricing/pricing";
 import type { Price } from "../../../components/preflight/facts";
 import { serverType } from "../preflight/facts";
 
@@ -132,5 +138,77 @@ describe("monthlyCost", () => {
       },
     );
     fc.assert(property);
+  });
+});
+
+describe("costChange", () => {
+  const small = { serverType: "cax11", location: "fsn1" };
+  const large = { serverType: "cax21", location: "fsn1" };
+  for (const [what, before, after, change] of [
+    ["nothing to one", [], [small], "+6.49"],
+    ["one to nothing", [large], [], "-10.99"],
+    ["small to large", [small], [large], "+4.50"],
+    ["large to small", [large], [small], "-4.50"],
+    ["the same", [small, large], [large, small], "0.00"],
+  ] as const) {
+    it(`has the sign of what is added, from ${what}`, () => {
+      assert.equal(costChange(before, after, catalog), change);
+    });
+  }
+
+  it("subtracts before it rounds", () => {
+    const facts = priced(
+      { a: { fsn1: euro("0.005") }, b: { fsn1: euro("0.0149") } },
+      { fsn1: euro("0") },
+    );
+    const [a, b] = ["a", "b"].map((serverType) => ({ serverType, location: "fsn1" }));
+    // Rounded first it would be 0.01 - 0.01.
+    assert.equal(costChange([a!], [b!], facts), "+0.01");
+    assert.equal(costChange([b!], [a!], facts), "-0.01");
+  });
+
+  it("refuses to guess a price", () => {
+    const unknown = { serverType: "cax99", location: "fsn1" };
+    assert.throws(() => costChange([], [unknown], catalog), {
+      message: "Hetzner names no price of cax99 in fsn1.",
+    });
+  });
+});
+
+describe("hasPrice", () => {
+  it("needs the price of the server and of its address", () => {
+    const facts = priced({ cax11: { fsn1: euro("1"), nbg1: euro("1") } }, { fsn1: euro("1") });
+    const at = (serverType: string, location: string) => hasPrice({ serverType, location }, facts);
+    assert.deepEqual(
+      [at("cax11", "fsn1"), at("cax11", "nbg1"), at("cax11", "hel1"), at("cax21", "fsn1")],
+      [true, false, false, false],
+    );
+  });
+});
+
+describe("exceeds", () => {
+  const three = Array.from({ length: 3 }, () => ({ serverType: "a", location: "fsn1" }));
+  const facts = priced({ a: { fsn1: euro("0.1") } }, { fsn1: euro("0") });
+
+  it("compares exactly, where binary fractions would not", () => {
+    assert.ok(0.1 + 0.1 + 0.1 > 0.3);
+    assert.equal(exceeds(three, 0.3, facts), false);
+    assert.equal(exceeds(three, 0.299999, facts), true);
+  });
+
+  it("takes numbers of any size", () => {
+    assert.equal(exceeds(three, 1e21, facts), false);
+    assert.equal(exceeds(three, 1e-7, facts), true);
+  });
+});
+
+describe("formatBudget", () => {
+  it("writes it as amounts are written", () => {
+    assert.deepEqual([60, 60.5, 0.005, 1e21].map(formatBudget), [
+      "60.00",
+      "60.50",
+      "0.01",
+      "1000000000000000000000.00",
+    ]);
   });
 });

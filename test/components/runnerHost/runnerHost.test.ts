@@ -100,7 +100,7 @@ describe("RunnerHost", () => {
       environment: Record<string, string>;
     };
     assert.equal(environment.DRAIN_COMMAND, "/opt/runner-fleet/bin/drain 3600");
-    assert.ok(JSON.stringify(environment).includes("dev-arm64-1-1-2"));
+    assert.equal(environment.HOST, "dev-arm64-1-1");
     assert.deepEqual(beforeUpdate, { "arm64-1-1": ["arm64-1-1-drain-before-rescale"] });
     assert.deepEqual(secretPlaces(resources, SSH_KEY), [
       "arm64-1-1-retire environment.SSH_PRIVATE_KEY",

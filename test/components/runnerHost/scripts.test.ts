@@ -78,6 +78,7 @@ case "$1 $2" in
   "image ls") cat "$HOST/present"; exit ;;
   "ps --all") echo 0123456789ab; exit ;;
 esac
+if [[ "$1" == exec && "$*" == *" buildctl "*" du "* ]]; then cat "$HOST/cache-sizes" 2>/dev/null; exit; fi
 if [[ "$1" == kill && "$*" != *TERM* ]] || [[ "$1" == stop ]]; then rm -f "$HOST/pid-$slot"; fi
 echo "docker $*" >>"$HOST/calls"
 case "$1" in
@@ -102,11 +103,11 @@ if [[ -e "$HOST/run/runner-fleet/draining-$slot" ]]; then mark=" (draining)"; fi
 wants="$HOST/etc/systemd/system/multi-user.target.wants"
 if [[ "$1" == is-active ]]; then [[ -e "$HOST/active-$slot" ]]; exit; fi
 echo "systemctl $*$mark" >>"$HOST/calls"
+if [[ "$1" == enable ]]; then for one in "\${@:3}"; do touch "$wants/$one"; done; fi
 [[ "$unit" == runner-slot@* ]] || exit 0
 case "$1" in
   stop) rm -f "$HOST/pid-$slot" "$HOST/run/runner-fleet/listening-$slot" ;;
   disable) rm "$wants/$unit" ;;
-  enable) touch "$wants/$unit" ;;
   start | restart)
     [[ -z "$mark" ]] || exit 1
     if [[ ! -e "$HOST/pid-$slot" && ! -e "$HOST/broken-$slot" ]]; then
@@ -139,10 +140,11 @@ echo "   1K-blocks    Avail"
 cat "$HOST/disk"
 `;
 
-/** All of them are short here. */
+/** All of them are short here; a runner's time to come online is the longest. */
 const SLEEP = `#!/bin/bash
 echo "$1" >>"$HOST/sleeps"
-exec /bin/sleep 0.2
+if [[ "$1" == 120 ]]; then exec /bin/sleep 0.3; fi
+exec /bin/sleep 0.05
 `;
 
 const NOTE = (name: string) => `#!/bin/bash
@@ -164,6 +166,7 @@ const BUSY = '{"message":"Runner is currently running a job and cannot be delete
 
 describe("the scripts of a runner host", () => {
   it("are clean to shellcheck", function () {
+    this.timeout(60_000);
     needs(this, "shellcheck", "--version");
     const { stdout } = spawnSync("shellcheck", ["--external-sources", ...SCRIPTS], {
       cwd: FILES,
@@ -177,6 +180,7 @@ describe("the scripts of a runner host", () => {
     let host: string;
     let processes: (() => Promise<void>)[];
     let daemon: Server;
+    const definitions = new Map<string, string>();
     const at = (...path: string[]) => join(host, ...path);
 
     beforeEach(() => {
@@ -298,10 +302,19 @@ describe("the scripts of a runner host", () => {
       write(`wanted-${slot}`, `${hash}\n`);
     }
 
-    /** As the scripts have it. */
+    /** As the scripts have it; asked for once for each content of what it is made from. */
     function definition(slot: number | string): string {
-      const script = `. ${at("opt/runner-fleet/bin/common.sh")}; definition ${slot}`;
-      return spawnSync("bash", ["-c", script], { encoding: "utf8", env: environment() }).stdout;
+      const made = `${read(`wanted-${slot}`)}${read("opt/runner-fleet/runner.env")}`;
+      const known = definitions.get(made) ?? bash("definition", slot).stdout;
+      definitions.set(made, known);
+      return known;
+    }
+
+    /** Calls a function of common.sh. */
+    function bash(name: string, slot: number | string): SpawnSyncReturns<string> {
+      const script = `. ${at("opt/runner-fleet/bin/common.sh")}; ${name} ${slot}`;
+      // Without it bash takes the socket on its standard input for a login from afar and reads the user's .bashrc.
+      return spawnSync("bash", ["--norc", "-c", script], { encoding: "utf8", env: environment() });
     }
 
     const servicesUp = (seconds: number) =>
@@ -314,7 +327,11 @@ describe("the scripts of a runner host", () => {
     /** Makes a process that is seen as a program of a slot's container; resolves to what ends it. */
     async function program(name: string): Promise<{ pid: number; end: () => Promise<void> }> {
       // Linux names a process after its file; the name may be set by the process itself.
-      const child = spawn("bash", ["-c", `printf ${name} >/proc/$$/comm; echo ready; read -r _`]);
+      const child = spawn("bash", [
+        "--norc",
+        "-c",
+        `printf ${name} >/proc/$$/comm; echo ready; read -r _`,
+      ]);
       const ended = new Promise<void>((resolve) => child.once("exit", () => resolve()));
       await new Promise((resolve) => child.stdout.once("data", resolve));
       const end = async () => {
@@ -496,11 +513,11 @@ describe("the scripts of a runner host", () => {
 
       it("leaves no runner frozen when it is ended itself", async () => {
         slots({ 1: "a" });
-        write("on-pause", "/bin/sleep 1\n");
+        write("on-pause", "/bin/sleep 0.5\n");
         const drain = start("drain", "30");
         await until(() => calls().includes("docker pause runner-1"));
-        const script = `ps -o pid= --ppid ${drain.child.pid}`;
-        const [pid] = spawnSync("bash", ["-c", script], { encoding: "utf8" }).stdout.split("\n");
+        const children = ["-o", "pid=", "--ppid", `${drain.child.pid}`];
+        const [pid] = spawnSync("ps", children, { encoding: "utf8" }).stdout.split("\n");
         process.kill(Number(pid), "SIGTERM");
         assert.equal(await drain.exited, 1);
         assert.equal(calls().at(-1), "docker unpause runner-1");
@@ -555,7 +572,7 @@ describe("the scripts of a runner host", () => {
           configure({ ...DEDICATED, tokenService: service });
           write("answer-GET", "REMOVE-TOKEN\n200\n");
           write("exec-fails", "");
-          assert.equal(run("drain", 2).status, 0);
+          assert.equal(run("drain", 1).status, 0);
           assert.ok(!stopped());
           assert.ok(calls().includes("docker stop --time 30 runner-1"));
         });
@@ -635,10 +652,9 @@ describe("the scripts of a runner host", () => {
 
     describe("converge", () => {
       const started = (...numbers: number[]) => [
-        ...numbers.map((slot) => `systemctl enable --quiet ${unit(slot)}`),
+        `systemctl enable --quiet ${["runner-guard.service", ...numbers.map(unit)].join(" ")}`,
         "systemctl stop runner-lease.timer",
         ...numbers.map((slot) => `systemctl start --no-block ${unit(slot)}`),
-        "systemctl enable --quiet runner-guard.service",
         "systemctl restart runner-guard.service",
       ];
 
@@ -649,9 +665,21 @@ describe("the scripts of a runner host", () => {
         assert.deepEqual(calls(), ["systemctl daemon-reload", servicesUp(5), ...started(1, 2)]);
       });
 
+      it("enables what is not enabled yet, and nothing else", () => {
+        slots({ 1: "a" });
+        wanted(2, "a");
+        const enabled = () => calls().filter((call) => call.startsWith("systemctl enable"));
+        assert.equal(run("converge", 2, 5, 5).status, 0);
+        assert.deepEqual(enabled(), [`systemctl enable --quiet runner-guard.service ${unit(2)}`]);
+        forget();
+        assert.equal(run("converge", 2, 5, 5).status, 0);
+        assert.deepEqual(enabled(), []);
+      });
+
       it("waits for an earlier run that is still at work", async () => {
         const script = 'flock "$1" sh -c "echo locked; read -r _; echo ended >>$2"';
         const earlier = spawn("bash", [
+          "--norc",
           "-c",
           script,
           "bash",
@@ -757,9 +785,10 @@ describe("the scripts of a runner host", () => {
           ],
         );
         const enabled = at("etc/systemd/system/multi-user.target.wants");
-        assert.deepEqual(readdirSync(enabled), [unit(1)]);
+        const guard = "runner-guard.service";
+        assert.deepEqual(readdirSync(enabled).sort(), [guard, unit(1)]);
         assert.equal(run("converge", 2, 5, 5).status, 0);
-        assert.deepEqual(readdirSync(enabled), [unit(1), unit(2)]);
+        assert.deepEqual(readdirSync(enabled).sort(), [guard, unit(1), unit(2)]);
       });
 
       it("takes back slots that an interrupted run left drained", () => {
@@ -815,7 +844,8 @@ describe("the scripts of a runner host", () => {
         const end = await job(1);
         // The job takes longer than a runner may take to come online.
         const converge = start("converge", "1", "30", "1");
-        await until(() => (existsSync(at("sleeps")) ? read("sleeps").length >= 14 : false));
+        await until(() => existsSync(at("sleeps")));
+        await new Promise((resolve) => setTimeout(resolve, 1_100));
         await end();
         assert.equal(await converge.exited, 0);
       });
@@ -841,7 +871,7 @@ describe("the scripts of a runner host", () => {
         const [registration, started] = calls();
         assert.match(
           registration!,
-          /^POST http:\/\/10\.0\.1\.254:3000\/orgs\/acme\/jitconfigs \{"name":"dev-arm64-1-1-1-[a-z0-9]{6}","runner_group_id":7,"labels":\["self-hosted","Linux","ARM64","docker","webpcloud"\]\}$/,
+          /^POST http:\/\/10\.0\.1\.254:3000\/orgs\/acme\/jitconfigs \{"name":"dev-arm64-1-1-1-[a-z0-9]{6}","runner_group_id":7,"labels":\["self-hosted","Linux","ARM64","docker","webpcloud","dev-arm64-1-1"\]\}$/,
         );
         assert.equal(started, `${compose()} run --rm --no-TTY --no-deps --name runner-1 runner-1`);
         assert.equal(calls().length, 2);
@@ -1002,7 +1032,7 @@ describe("the scripts of a runner host", () => {
       });
 
       it("ends a runner that does not come online, and no other", () => {
-        write("run-seconds", "1");
+        write("run-seconds", "0.6");
         write("run-output", "no news\n");
         run("slot", 1);
         assert.ok(calls().includes("docker kill runner-1"));
@@ -1082,8 +1112,7 @@ describe("the scripts of a runner host", () => {
         write("var/lib/runner-fleet/slot-1.runner", `${runner(1)}\n`);
         write("answer-DELETE", BUSY);
         mkdirSync(at("var/lib/runner-fleet/slot-1.left.new"));
-        const script = `. ${at("opt/runner-fleet/bin/common.sh")}; forget 1`;
-        spawnSync("bash", ["-c", script], { env: environment() });
+        bash("forget", 1);
         assert.equal(name(), runner(1));
       });
     });
@@ -1116,11 +1145,12 @@ describe("the scripts of a runner host", () => {
         return JSON.parse(stdout) as {
           host: string;
           disk: Record<string, number>;
+          cacheBytes: number | null;
           slots: { state: string; since: string | null }[];
         };
       };
 
-      it("tells what each slot does", async () => {
+      it("tells what each slot does", () => {
         slots({ 1: "a", 2: "a", 3: "a", 4: "a", 10: "a" });
         rmSync(at("pid-2"));
         write("run/runner-fleet/failures-2", "3\n");
@@ -1128,7 +1158,7 @@ describe("the scripts of a runner host", () => {
         run("drain", 5, 3);
         rmSync(at("pid-4"));
         rmSync(at("active-4"));
-        await job(10);
+        write("run/runner-fleet/worked-10", "");
         const { host, disk, slots: found } = status();
         assert.equal(host, "dev-arm64-1-1");
         assert.deepEqual(disk, { sizeBytes: 1_024_000, freeBytes: 512_000, freePercent: 50 });
@@ -1147,6 +1177,27 @@ describe("the scripts of a runner host", () => {
           if (state === "stopped") assert.equal(since, null);
           else assert.ok(Math.abs(Date.parse(since!) - Date.now()) < 60_000, `${state} ${since}`);
         }
+      });
+
+      it("adds up what BuildKit keeps, and says nothing of it when BuildKit does not", () => {
+        slots({ 1: "a" });
+        assert.equal(status().cacheBytes, null);
+        write("buildkit-container", "b1\n");
+        assert.equal(status().cacheBytes, null);
+        write("cache-sizes", "");
+        assert.equal(status().cacheBytes, 0);
+        write("cache-sizes", "4096\n5000000000\n0\n");
+        assert.equal(status().cacheBytes, 5_000_004_096);
+      });
+
+      it("counts a runner as working from its job's first sign until its container is gone", async () => {
+        slots({ 1: "a", 2: "a" });
+        await job(1);
+        write("run/runner-fleet/worked-2", "");
+        const states = () => status().slots.map(({ state }) => state);
+        assert.deepEqual(states(), ["working", "working"]);
+        rmSync(at("pid-2"));
+        assert.deepEqual(states(), ["working", "starting"]);
       });
 
       it("tells a slot that starts or drains from others", async () => {

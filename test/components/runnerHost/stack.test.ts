@@ -117,7 +117,7 @@ describe("the stack of a runner host", () => {
         "-c",
         "IFS= read -r ACTIONS_RUNNER_INPUT_TOKEN; export ACTIONS_RUNNER_INPUT_TOKEN; " +
           "./config.sh --unattended --ephemeral --disableupdate --url https://github.com/acme " +
-          '--name "$$RUNNER_NAME" --runnergroup arm64 --labels docker,webpcloud </dev/null || exit 1; ' +
+          '--name "$$RUNNER_NAME" --runnergroup arm64 --labels docker,webpcloud,dev-arm64-1-1 </dev/null || exit 1; ' +
           "unset ACTIONS_RUNNER_INPUT_TOKEN; exec ./run.sh </dev/null",
       ]);
     });
@@ -128,7 +128,7 @@ describe("the stack of a runner host", () => {
         {
           environment: {
             RUNNER_REGISTER_TO: "acme",
-            RUNNER_LABELS: "docker,webpcloud",
+            RUNNER_LABELS: "docker,webpcloud,dev-arm64-1-1",
             KMS_SERVER_ADDR: "http://10.0.1.254:3000",
           },
         },
@@ -136,7 +136,10 @@ describe("the stack of a runner host", () => {
       [
         DEDICATED.tokenService,
         {
-          environment: { RUNNER_REGISTER_TO: "acme", RUNNER_LABELS: "docker,webpcloud" },
+          environment: {
+            RUNNER_REGISTER_TO: "acme",
+            RUNNER_LABELS: "docker,webpcloud,dev-arm64-1-1",
+          },
           env_file: [SECRETS],
         },
       ],
@@ -227,7 +230,7 @@ describe("the stack of a runner host", () => {
           "ORGANIZATION=acme",
           "RUNNER_GROUP_ID=7",
           "RUNNER_GROUP=arm64",
-          "RUNNER_LABELS=docker,webpcloud",
+          "RUNNER_LABELS=docker,webpcloud,dev-arm64-1-1",
           "HOST_NAME=dev-arm64-1-1",
           "DRAIN_SECONDS=3600",
           "WORK_MAX_PERCENT=14",

@@ -3,6 +3,7 @@ import * as pulumi from "@pulumi/pulumi";
 import { FleetNetwork } from "../../../components/fleetNetwork/fleetNetwork";
 import { GithubOrg } from "../../../components/githubOrg/githubOrg";
 import { Routing } from "../../../components/githubOrg/routing";
+import { placeFleet } from "../../../components/runnerPool/placement";
 import { RunnerPool } from "../../../components/runnerPool/runnerPool";
 import { TokenService } from "../../../components/tokenService/tokenService";
 import type { RecordedResource } from "../../helpers/mocks";
@@ -65,6 +66,7 @@ async function deployFleet(placement: "dedicated" | "colocated"): Promise<Record
       prefix: "dev",
       pool: "arm64",
       settings: settings.pools.arm64!,
+      hosts: placeFleet("dev", settings).pools.arm64!,
       ...common,
       repositories: ["a"],
       runnerGroup: runnerGroup!,

@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
-import type { PoolSettings } from "../../../components/config/schema";
 import { runnerHostCommands, runnerHostFiles } from "../../../components/runnerHost/stack";
+import { type Market, placeFleet } from "../../../components/runnerPool/placement";
 import { RunnerPool } from "../../../components/runnerPool/runnerPool";
+import type { LivingServer } from "../../../components/preflight/facts";
 import { only, valueOf } from "../../helpers/mocks";
+import { hetznerFacts, serverType } from "../preflight/facts";
 import { settingsWith } from "../config/settings";
 import { deployWithHooks, ENVIRONMENT, GITHUB_TOKEN, summarize } from "../host/recorded";
 
@@ -17,18 +19,16 @@ const TOKEN_SERVICE = {
   password: "password",
 } as const;
 
-function settings(change: Record<string, unknown> = {}): PoolSettings {
-  return settingsWith((raw) => Object.assign(raw.pools.arm64!, change)).pools.arm64!;
-}
-
-async function deployPool(change: Record<string, unknown>) {
+async function deployPool(change: Record<string, unknown>, market?: Market) {
+  const settings = settingsWith((raw) => Object.assign(raw.pools.arm64!, change));
   let pool: RunnerPool | undefined;
   const { resources } = await deployWithHooks(() => {
     pool = new RunnerPool("arm64", {
       environment: ENVIRONMENT,
       prefix: "dev",
       pool: "arm64",
-      settings: settings(change),
+      settings: settings.pools.arm64!,
+      hosts: placeFleet("dev", settings, market).pools.arm64!,
       organization: "acme",
       githubUrl: "https://github.com",
       rebootWindow: "never",
@@ -99,12 +99,45 @@ describe("RunnerPool", () => {
     assert.equal(new Set(summaries.map(({ address }) => address)).size, 2);
   });
 
+  it("orders each host as it was placed", async () => {
+    const change = { count: 3, serverTypes: ["cax31", "cax21"], locations: ["fsn1", "nbg1"] };
+    const server: LivingServer = {
+      serverType: "cax21",
+      location: "nbg1",
+      off: false,
+      attached: true,
+      primaryDiskGb: 80,
+      configHash: undefined,
+    };
+    const { resources } = await deployPool(
+      change,
+      hetznerFacts({ servers: new Map([["arm64-1-2", server]]) }, serverType("cax31")),
+    );
+    assert.deepEqual(
+      resources
+        .filter(({ type }) => type === SERVER)
+        .map(({ name, inputs }) => [name, inputs.serverType, inputs.location]),
+      [
+        ["arm64-1-1", "cax31", "fsn1"],
+        ["arm64-1-2", "cax21", "nbg1"],
+        ["arm64-1-3", "cax31", "fsn1"],
+      ],
+    );
+    for (const [host, type] of [
+      ["arm64-1-2", "cax21"],
+      ["arm64-1-3", "cax31"],
+    ]) {
+      const { stdin } = only(resources, "command:remote:Command", `${host}-stack`).inputs;
+      assert.ok(String(stdin).includes(`# dev-${host}: ${type}`), String(stdin));
+    }
+  });
+
   it("hands its settings to every host", async () => {
     const { resources } = await deployPool({
       count: 1,
       generation: 3,
-      serverType: "cax31",
-      location: "nbg1",
+      serverTypes: ["cax31"],
+      locations: ["nbg1"],
       runnersPerHost: 3,
       labels: ["docker", "big"],
       runner: { image: "knatnetwork", reference: "example.org/runner:1" },
@@ -152,7 +185,7 @@ describe("RunnerPool", () => {
     const { inputs } = only(resources, "command:local:Command", "arm64-queue");
     assert.deepEqual(inputs, {
       create: "true",
-      delete: "node components/runnerPool/settleQueue.mjs",
+      delete: "node --import tsx components/runnerPool/settleQueue.main.ts",
       environment: {
         GITHUB_API: "https://api.github.com",
         GITHUB_TOKEN,

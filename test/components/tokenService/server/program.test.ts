@@ -1,13 +1,10 @@
 import assert from "node:assert/strict";
-import { type ChildProcess, spawn } from "node:child_process";
 import { generateKeyPairSync } from "node:crypto";
 import { mkdtemp, rm, writeFile } from "node:fs/promises";
 import { createServer } from "node:net";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { createInterface } from "node:readline";
-import { NODE_OPTIONS } from "../../../../components/tokenService/stack";
 import {
   askAt,
   BASIC,
@@ -16,51 +13,13 @@ import {
   parseMetrics,
   PASSWORD,
   PAT,
+  type Program,
+  runProgram,
   start,
   Upstream,
 } from "./support";
 
-const MODULE = join(__dirname, "../../../../components/tokenService/server/tokenService.mjs");
 const JIT = { name: "dev-arm64-1-1-abc123", runner_group_id: 3, labels: ["self-hosted"] };
-
-interface Program {
-  readonly child: ChildProcess;
-  readonly lines: string[];
-  readonly errors: string[];
-  readonly ended: Promise<{ code: number | null; signal: string | null }>;
-  until(event: string): Promise<Record<string, unknown>>;
-}
-
-function run(path: string): Program {
-  // As in the container.
-  const child = spawn(process.execPath, [...NODE_OPTIONS, MODULE, path], {
-    stdio: ["ignore", "pipe", "pipe"],
-    env: {},
-  });
-  const lines: string[] = [];
-  const errors: string[] = [];
-  createInterface({ input: child.stdout }).on("line", (line) => lines.push(line));
-  child.stderr.on("data", (text: Buffer) => errors.push(text.toString()));
-  const ended = new Promise<{ code: number | null; signal: string | null }>((resolve) =>
-    child.once("close", (code, signal) => resolve({ code, signal })),
-  );
-  return {
-    child,
-    lines,
-    errors,
-    ended,
-    until: async (event) => {
-      for (let at = 0; at < 500; at += 1) {
-        const found = lines
-          .map((line) => JSON.parse(line) as Record<string, unknown>)
-          .find((entry) => entry.event === event);
-        if (found !== undefined) return found;
-        await new Promise((resolve) => setTimeout(resolve, 10));
-      }
-      throw new Error(`No ${event} in ${lines.join("\n")}${errors.join("")}`);
-    },
-  };
-}
 
 describe("the program of the token service", () => {
   let folder: string;
@@ -85,7 +44,7 @@ describe("the program of the token service", () => {
   async function started(config: unknown = configFor(upstream.url)) {
     const path = join(folder, "token-service.json");
     await writeFile(path, JSON.stringify(config), { mode: 0o600 });
-    program = run(path);
+    program = runProgram(path);
     const { port } = await program.until("listening");
     return { program, port: Number(port) };
   }
@@ -160,23 +119,6 @@ describe("the program of the token service", () => {
     assert.equal(reply.status, 201);
     assert.equal(reply.headers.connection, "close");
     assert.deepEqual(await program.ended, { code: 0, signal: null });
-  });
-
-  it("ends in time though GitHub hangs", async function () {
-    this.timeout(20_000);
-    const { program, port } = await started(
-      configFor(upstream.url, { github: { apiUrl: upstream.url, timeoutMs: 30_000 } }),
-    );
-    upstream.answering = () => "hang";
-    const jit = askAt(port, "/orgs/acme/jitconfigs", { method: "POST", body: JIT });
-    const broken = assert.rejects(jit, /hang up|ECONNRESET/);
-    while (upstream.told.length === 0) await new Promise((resolve) => setTimeout(resolve, 5));
-    const began = Date.now();
-    program.child.kill("SIGTERM");
-    assert.deepEqual(await program.ended, { code: 0, signal: null });
-    await broken;
-    // Docker kills after ten seconds.
-    assert.ok(Date.now() - began < 9_500);
   });
 
   it("counts in Prometheus' format", async () => {
@@ -333,7 +275,7 @@ describe("the program of the token service", () => {
       });
 
     async function fails(path: string): Promise<string> {
-      program = run(path);
+      program = runProgram(path);
       const { code } = await program.ended;
       assert.deepEqual([code, program.lines], [1, []]);
       // Node 20 says on its own that what is never compiled knows no WebAssembly.

@@ -1,6 +1,10 @@
 import assert from "node:assert/strict";
+import { type ChildProcess, spawn } from "node:child_process";
 import { createServer, type IncomingMessage, request as httpRequest, type Server } from "node:http";
-import type { AddressInfo } from "node:net";
+import { type AddressInfo, connect } from "node:net";
+import { join } from "node:path";
+import { createInterface } from "node:readline";
+import { NODE_OPTIONS } from "../../../../components/tokenService/stack";
 
 /** CommonJS reaches an ES module in this way alone. */
 export const loaded = import("../../../../components/tokenService/server/tokenService.mjs");
@@ -262,4 +266,59 @@ function checkHistogram(family: string, samples: Metrics): void {
     assert.equal(samples.get(`${family}_count{${labels}}`), values.at(-1));
     assert.ok((samples.get(`${family}_sum{${labels}}`) ?? -1) >= 0);
   }
+}
+
+const MODULE = join(__dirname, "../../../../components/tokenService/server/tokenService.mjs");
+
+/** The service as a program of its own. */
+export interface Program {
+  readonly child: ChildProcess;
+  readonly lines: string[];
+  readonly errors: string[];
+  readonly ended: Promise<{ code: number | null; signal: string | null }>;
+  until(event: string): Promise<Record<string, unknown>>;
+}
+
+/** Starts it with the configuration in a file. */
+export function runProgram(path: string): Program {
+  // As in the container.
+  const child = spawn(process.execPath, [...NODE_OPTIONS, MODULE, path], {
+    stdio: ["ignore", "pipe", "pipe"],
+    env: {},
+  });
+  const lines: string[] = [];
+  const errors: string[] = [];
+  createInterface({ input: child.stdout }).on("line", (line) => lines.push(line));
+  child.stderr.on("data", (text: Buffer) => errors.push(text.toString()));
+  const ended = new Promise<{ code: number | null; signal: string | null }>((resolve) =>
+    child.once("close", (code, signal) => resolve({ code, signal })),
+  );
+  return {
+    child,
+    lines,
+    errors,
+    ended,
+    until: async (event) => {
+      for (let at = 0; at < 500; at += 1) {
+        const found = lines
+          .map((line) => JSON.parse(line) as Record<string, unknown>)
+          .find((entry) => entry.event === event);
+        if (found !== undefined) return found;
+        await new Promise((resolve) => setTimeout(resolve, 10));
+      }
+      throw new Error(`No ${event} in ${lines.join("\n")}${errors.join("")}`);
+    },
+  };
+}
+
+/** Everything that comes back until the connection ends. */
+export function exchange(port: number, text: string): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const socket = connect(port, "127.0.0.1");
+    const chunks: Buffer[] = [];
+    socket.on("data", (chunk) => chunks.push(chunk));
+    socket.on("error", reject);
+    socket.on("close", () => resolve(Buffer.concat(chunks).toString()));
+    socket.write(text);
+  });
 }

@@ -1,0 +1,34 @@
+import * as github from "@pulumi/github";
+import * as pulumi from "@pulumi/pulumi";
+import { CANARY_PATH } from "./path";
+
+export interface CanaryWorkflowArgs {
+  /** Name of the repository in the organization. */
+  readonly repository: string;
+  /** Its default branch: elsewhere GitHub starts no workflow by hand. */
+  readonly branch: string;
+  /** The whole file. */
+  readonly content: string;
+}
+
+/** The workflow that proves hosts, in the repository where it runs. It can be started once this is there. */
+export class CanaryWorkflow extends pulumi.ComponentResource {
+  constructor(name: string, args: CanaryWorkflowArgs, opts?: pulumi.ComponentResourceOptions) {
+    super("runner-fleet:index:CanaryWorkflow", name, {}, opts);
+    const { repository, branch, content } = args;
+    new github.RepositoryFile(
+      name,
+      {
+        repository,
+        branch,
+        file: CANARY_PATH,
+        content,
+        commitMessage: `ci: bring ${CANARY_PATH} in line with stack ${pulumi.getStack()} of ${pulumi.getProject()}`,
+        overwriteOnCreate: true,
+      },
+      // Nothing runs it by itself, and a repository that takes no commit must not keep a fleet from being destroyed.
+      { parent: this, retainOnDelete: true },
+    );
+    this.registerOutputs({});
+  }
+}

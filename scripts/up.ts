@@ -1,0 +1,94 @@
+import { execFile, spawn } from "node:child_process";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { readRefusals, type Refusal, REFUSALS_FILE } from "../components/host/refusals";
+import { listPlaces } from "../components/runnerPool/placement";
+import { type RollProgress, rollSentence } from "../components/runnerPool/roll";
+import { readArguments, runScript, STACK_OPTIONS } from "./script";
+
+const USAGE = "expected --stack NAME, --config-file FILE or -- and arguments for `pulumi up`";
+
+/**
+ * `pulumi up`, and again with the next choice for servers that Hetzner had no room for, and as long as a pool has hosts
+ * of another generation. What was made stays made. Ends, as each run goes on only where a listed type and location was
+ * refused that had not been refused before, or where the last one took a roll further.
+ * @returns the exit code of the last run
+ */
+async function up(args: readonly string[], environment: NodeJS.ProcessEnv): Promise<number> {
+  const end = args.includes("--") ? args.indexOf("--") : args.length;
+  const { values } = readArguments({ args: args.slice(0, end), options: STACK_OPTIONS }, USAGE);
+  const options = [
+    ...(values.stack === undefined ? [] : ["--stack", values.stack]),
+    ...(values["config-file"] === undefined ? [] : ["--config-file", values["config-file"]]),
+    ...args.slice(end + 1),
+  ];
+  const folder = await mkdtemp(join(tmpdir(), "runner-fleet-up-"));
+  const file = environment[REFUSALS_FILE] || join(folder, "refusals.jsonl");
+  const ofStack = values.stack === undefined ? [] : ["--stack", values.stack];
+  let rolls = "";
+  let interrupted = false;
+  // The engine hears it as well, and ends what it is at.
+  const onInterrupt = () => {
+    interrupted = true;
+  };
+  process.on("SIGINT", onInterrupt);
+  try {
+    for (;;) {
+      const before = readRefusals(file);
+      const code = await runPulumi(["up", ...options], { ...environment, [REFUSALS_FILE]: file });
+      const refused = readRefusals(file).filter((one) => !before.some(isSame(one)));
+      if (code === 0 && !interrupted) {
+        const unfinished = await readRolls(ofStack, environment);
+        const before = rolls;
+        rolls = JSON.stringify(unfinished);
+        if (rolls === "{}" || rolls === before) return code;
+        for (const [pool, progress] of Object.entries(unfinished)) {
+          process.stderr.write(`${rollSentence(pool, progress)}.\n`);
+        }
+        continue;
+      }
+      if (code === 0 || interrupted || refused.length === 0) return code;
+      process.stderr.write(
+        `Hetzner had no room for ${listPlaces(refused)}: again, with the next choice.\n`,
+      );
+    }
+  } finally {
+    process.off("SIGINT", onInterrupt);
+    await rm(folder, { recursive: true, force: true });
+  }
+}
+
+function isSame(one: Refusal) {
+  return (other: Refusal) => one.serverType === other.serverType && one.location === other.location;
+}
+
+/** The stack's output: pools that the next run takes further. None where it cannot be had. */
+function readRolls(
+  ofStack: readonly string[],
+  environment: NodeJS.ProcessEnv,
+): Promise<Readonly<Record<string, RollProgress>>> {
+  return new Promise((resolve) => {
+    const args = ["stack", "output", "rolls", "--json", ...ofStack];
+    execFile("pulumi", args, { env: environment }, (error, stdout) => {
+      resolve(error === null ? (JSON.parse(stdout) as Record<string, RollProgress>) : {});
+    });
+  });
+}
+
+/** Its exit code. With the terminal of this process, so that it may ask for confirmation. */
+function runPulumi(args: readonly string[], environment: NodeJS.ProcessEnv): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const pulumi = spawn("pulumi", args, { stdio: "inherit", env: environment });
+    pulumi.once("error", (error: NodeJS.ErrnoException) => {
+      reject(
+        error.code === "ENOENT"
+          ? new Error("The program pulumi is not on the PATH, expected Pulumi's CLI there.")
+          : error,
+      );
+    });
+    pulumi.once("exit", (code) => resolve(code ?? 1));
+  });
+}
+
+runScript(() => up(process.argv.slice(2), process.env));
