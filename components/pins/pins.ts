@@ -25,6 +25,12 @@ export const ACTIONS = {
 
 export type ActionName = keyof typeof ACTIONS;
 
+/** What the workflows of this repository use besides; nothing that is emitted does. */
+export const OWN_ACTIONS = {
+  "actions/setup-go": { tag: "v7.0.0", sha: "b7ad1dad31e06c5925ef5d2fc7ad053ef454303e" },
+  "actions/setup-node": { tag: "v7.0.0", sha: "820762786026740c76f36085b0efc47a31fe5020" },
+} as const satisfies Readonly<Record<string, ActionPin>>;
+
 /** Version of the BuildKit daemon that builds. */
 export const BUILDKIT_VERSION = "v0.32.2";
 export const BUILDKIT_IMAGE = `moby/buildkit:${BUILDKIT_VERSION}@sha256:28a898719c18a33f4e8000685287fa36fd0dd9560c6440227d3a732d79bb41d8`;
