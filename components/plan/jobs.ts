@@ -1,0 +1,109 @@
+import { z } from "zod";
+import { slotOf } from "../host/runners";
+import type { Api } from "../preflight/api";
+
+/** What GitHub says of jobs at the moment; it may lag behind by a minute. */
+export interface Jobs {
+  /** Names of the runners that have a job. */
+  readonly busy: readonly string[];
+  /** Labels of each job that waits for a runner of its own. */
+  readonly queued: readonly (readonly string[])[];
+  /** Whether all that GitHub lists was looked at; else there may be more in the queue. */
+  readonly complete: boolean;
+}
+
+const PAGE = 100;
+/** An organization has 10,000 runners at most. */
+const MAX_RUNNER_PAGES = 100;
+
+const runnersPage = z.object({
+  runners: z.array(z.object({ name: z.string(), busy: z.boolean() })),
+});
+const runsPage = z.object({
+  total_count: z.int(),
+  workflow_runs: z.array(z.object({ id: z.int() })),
+});
+const jobsPage = z.object({
+  total_count: z.int(),
+  jobs: z.array(z.object({ status: z.string(), labels: z.array(z.string()) })),
+});
+
+/**
+ * Reads which runners are busy, and what waits in the queues of repositories: the newest hundred runs of each that are
+ * not done.
+ * @param repositories names in the organization; what is not there has no jobs
+ * @throws ApiError where GitHub cannot be asked.
+ */
+export async function readJobs(
+  api: Api,
+  organization: string,
+  repositories: readonly string[],
+): Promise<Jobs> {
+  const owner = encodeURIComponent(organization);
+  const [busy, queues] = await Promise.all([
+    busyRunners(api, owner),
+    Promise.all(
+      repositories.flatMap((name) =>
+        ["queued", "in_progress"].map((status) =>
+          queuedJobs(api, `/repos/${owner}/${encodeURIComponent(name)}/actions/runs`, status),
+        ),
+      ),
+    ),
+  ]);
+  return {
+    busy,
+    queued: queues.flatMap(({ jobs }) => jobs),
+    complete: queues.every(({ complete }) => complete),
+  };
+}
+
+/** How many of the runners of a host have a job. */
+export function runningOn(server: string, { busy }: Pick<Jobs, "busy">): number {
+  return busy.filter((runner) => {
+    const slot = slotOf(runner);
+    return slot.startsWith(`${server}-`) && /^\d+$/.test(slot.slice(server.length + 1));
+  }).length;
+}
+
+/** How many jobs wait that runners with these labels could take; GitHub ignores the case of labels. */
+export function queuedFor(labels: readonly string[], { queued }: Pick<Jobs, "queued">): number {
+  const own = labels.map((label) => label.toLowerCase());
+  return queued.filter((job) => {
+    const wanted = job.map((label) => label.toLowerCase());
+    return own.every((label) => wanted.includes(label));
+  }).length;
+}
+
+async function busyRunners(api: Api, owner: string): Promise<string[]> {
+  const names: string[] = [];
+  for (let page = 1; page <= MAX_RUNNER_PAGES; page++) {
+    const path = `/orgs/${owner}/actions/runners?per_page=${PAGE}&page=${page}`;
+    const runners = (await api.get(path, runnersPage))?.runners ?? [];
+    names.push(...runners.filter(({ busy }) => busy).map(({ name }) => name));
+    if (runners.length < PAGE) break;
+  }
+  return names;
+}
+
+async function queuedJobs(
+  api: Api,
+  root: string,
+  status: string,
+): Promise<{ readonly jobs: readonly (readonly string[])[]; readonly complete: boolean }> {
+  const runs = await api.get(`${root}?status=${status}&per_page=${PAGE}`, runsPage);
+  if (runs === undefined) return { jobs: [], complete: true };
+  const lists = await Promise.all(
+    runs.workflow_runs.map(({ id }) =>
+      api.get(`${root}/${id}/jobs?filter=latest&per_page=${PAGE}`, jobsPage),
+    ),
+  );
+  const found = lists.filter((list) => list !== undefined);
+  return {
+    jobs: found.flatMap(({ jobs }) =>
+      jobs.filter((job) => job.status === "queued").map(({ labels }) => labels),
+    ),
+    complete:
+      runs.total_count <= PAGE &&
+      found.every(({ total_count, jobs }) => total_count <= jobs.length),
+  };
+}
