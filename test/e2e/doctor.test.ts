@@ -1,0 +1,333 @@
+import assert from "node:assert/strict";
+import { mkdtemp, rm } from "node:fs/promises";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import {
+  type CheckId,
+  type CheckResult,
+  type Finding,
+  fixFindings,
+  runChecks,
+  statusOf,
+} from "../../components/doctor/check";
+import { createContext } from "../../components/doctor/context";
+import { CHECKS } from "../../components/doctor/doctor";
+import { KINDS } from "../../components/doctor/hetznerProject";
+import { type LocalCloud, startLocalCloud } from "../../local-cloud";
+import { run } from "../../local-cloud/engine/run";
+import { Scene } from "../../local-cloud/story";
+
+const PROJECT = dirname(dirname(__dirname));
+const VARIABLE = "/orgs/acme/actions/variables/ARM64_RUNS_ON";
+
+/** What is wrong, by check. */
+type Wrong = Partial<Record<CheckId, readonly Finding[]>>;
+
+/** Each test leaves the stack as it has found it. */
+describe("npm run doctor, on the real engine", function () {
+  this.timeout("5m");
+  this.bail(true);
+  let cloud: LocalCloud;
+  let scene: Scene;
+
+  before(async () => {
+    cloud = await startLocalCloud({ hosts: "thin" });
+    scene = await Scene.open(cloud);
+  });
+  after(async () => {
+    await scene?.close();
+    await cloud?.close();
+  });
+  afterEach(() => assert.deepEqual(cloud.traffic.takeSurprises(), []));
+
+  /** The script itself. */
+  async function script(args: readonly string[], variables: Record<string, string> = {}) {
+    const { environment, configFile } = scene.stack;
+    const { code, stdout, stderr } = await run(
+      process.execPath,
+      ["--import", "tsx", "scripts/doctor.ts", "--config-file", configFile, ...args],
+      { cwd: PROJECT, env: { ...environment, ...variables } },
+    );
+    for (const secret of [cloud.hetzner.token, cloud.github.tokens.admin, "PRIVATE KEY"]) {
+      assert.ok(!(stdout + stderr).includes(secret), "a secret is printed");
+    }
+    return { code, stdout, stderr };
+  }
+
+  /** All checks, as the script makes them. */
+  function look(environment: Readonly<Record<string, string>> = {}): Promise<CheckResult[]> {
+    const context = createContext({
+      stack: "dev",
+      configFile: scene.stack.configFile,
+      folder: PROJECT,
+      environment: { ...scene.stack.environment, ...environment },
+    });
+    return runChecks(CHECKS, context);
+  }
+
+  /** Findings that are not all right, without what would repair them in this process. */
+  function wrong(results: readonly CheckResult[]): Wrong {
+    const found = results
+      .filter(({ findings }) => statusOf(findings) !== "ok")
+      .map(({ id, findings }) => [id, JSON.parse(JSON.stringify(findings)) as Finding[]] as const);
+    return Object.fromEntries(found);
+  }
+
+  const call = (base: string, token: string, method: string, path: string, body?: unknown) =>
+    fetch(base.replace(/\/$/, "") + path, {
+      method,
+      headers: { authorization: `Bearer ${token}` },
+      ...(body !== undefined && { body: JSON.stringify(body) }),
+    });
+  const hetzner = (method: string, path: string, body?: unknown) =>
+    call(cloud.environment.HCLOUD_ENDPOINT!, cloud.hetzner.token, method, path, body);
+  const github = (method: string, path: string, body?: unknown) =>
+    call(cloud.environment.GITHUB_BASE_URL!, cloud.github.tokens.admin, method, path, body);
+
+  /** Does what a command that the doctor shows would do. */
+  async function type(command: string | undefined): Promise<void> {
+    const [program, ...args] = (command ?? "").split(" ");
+    if (program === "pulumi") {
+      const [verb, ...rest] = args;
+      const typed = [verb!, ...rest, "--yes", "--non-interactive", "--skip-preview"];
+      const { environment } = scene.stack;
+      const { code, stdout, stderr } = await run("pulumi", typed, {
+        cwd: PROJECT,
+        env: { ...environment },
+      });
+      assert.equal(code, 0, stdout + stderr);
+    } else if (program === "gh") {
+      assert.deepEqual(args.slice(0, 3), ["api", "--method", "DELETE"]);
+      const { status } = await github("DELETE", args[3]!);
+      assert.equal(status, 204, command);
+    } else {
+      assert.deepEqual([program, args[1]], ["hcloud", "delete"], command);
+      const { path } = KINDS.find((kind) => kind.command === args[0])!;
+      const { ok } = await hetzner("DELETE", `/${path}/${args[2]}`);
+      assert.ok(ok, command);
+    }
+  }
+
+  /** A runner that nobody starts. */
+  async function ghost(name: string): Promise<number> {
+    const answer = await github("POST", "/orgs/acme/actions/runners/generate-jitconfig", {
+      name,
+      runner_group_id: cloud.github.runnerGroups("acme").find((one) => one.name === "arm64")!.id,
+      labels: ["self-hosted"],
+    });
+    assert.equal(answer.status, 201);
+    return ((await answer.json()) as { runner: { id: number } }).runner.id;
+  }
+
+  it("says in a word that no stack is selected, and what goes without one", async () => {
+    const home = await mkdtemp(join(tmpdir(), "runner-fleet-doctor-"));
+    const { code, stdout } = await script([], { PULUMI_HOME: home });
+    assert.equal(code, 1);
+    assert.match(
+      stdout,
+      /^✗ Stack and its file +No stack is selected, expected one by `pulumi stack select`, or --stack NAME\.\n +pulumi stack select NAME\n/m,
+    );
+    assert.match(
+      stdout,
+      /^✗ Tools +The plugin command 1\.2\.1 is not installed, and PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION keeps pulumi from downloading it\.\n +pulumi plugin install resource command 1\.2\.1\n/m,
+    );
+    assert.match(stdout, /^- Clock +This needs the stack: see Stack and its file\.$/m);
+    assert.match(stdout, /\n5 problems\.\n$/);
+    await rm(home, { recursive: true });
+  });
+
+  it("names a stack that is not there, and an option that is none", async () => {
+    const { stdout } = await script(["--stack", "prod"]);
+    assert.match(
+      stdout,
+      /^✗ Stack and its file +There is no stack prod yet\.\n +pulumi stack init prod\n/m,
+    );
+    assert.match(stdout, /^- Routing variable +This needs the stack: see Stack and its file\.$/m);
+    assert.match(stdout, /^✓ Hetzner token +The token reads and writes in its project\.$/m);
+    assert.match(stdout, /\n1 problem\.( |\n)/);
+    const { code, stderr } = await script(["--repair"]);
+    assert.equal(code, 1);
+    assert.equal(
+      stderr,
+      "Unknown option '--repair', expected, if wanted, --stack NAME, --config-file FILE, --fix and --json.\n",
+    );
+  });
+
+  it("finds nothing wrong before the first up, and changes nothing", async () => {
+    const from = cloud.traffic.requests.length;
+    const { code, stdout } = await script(["--stack", "dev", "--json"]);
+    const { checks } = JSON.parse(stdout) as { checks: { id: CheckId; status: string }[] };
+    // A machine with an address of its own would have to be in the configuration.
+    const found = checks.filter(({ id }) => id !== "ssh").map(({ status }) => status);
+    assert.deepEqual(found, Array<string>(CHECKS.length - 1).fill("ok"), stdout);
+    assert.ok(code === 0 || checks.some(({ id, status }) => id === "ssh" && status === "warning"));
+    const writes = cloud.traffic.requests
+      .slice(from)
+      .filter(({ method }) => method !== "GET")
+      .map(({ method, path, status }) => `${method} ${path}: ${status}`);
+    assert.deepEqual(writes, ["DELETE /ssh_keys/0: 404"]);
+  });
+
+  it("finds nothing wrong after it", async () => {
+    await scene.pulumi("up");
+    assert.deepEqual(wrong(await look()), {});
+  });
+
+  it("tells a Hetzner token that may only read", async () => {
+    const found = wrong(await look({ HCLOUD_TOKEN: cloud.hetzner.readOnlyToken! }));
+    assert.deepEqual(found, {
+      "hetzner-token": [
+        {
+          status: "problem",
+          sentence:
+            "hcloud:token (or HCLOUD_TOKEN): found a token that may only read, expected one with read and write access.",
+        },
+      ],
+    });
+  });
+
+  it("tells what is wrong with a GitHub token, and goes on with Hetzner", async () => {
+    const readOnly = wrong(await look({ GITHUB_TOKEN: cloud.github.tokens.readOnly }));
+    assert.deepEqual(
+      readOnly["github-token"]?.map(({ sentence }) => sentence),
+      ["Self-hosted runners", "Variables", "Secrets"].map(
+        (right) =>
+          `github:token (or GITHUB_TOKEN): found a token without the permission "${right}: write", expected one with it.`,
+      ),
+    );
+    const expired = await look({ GITHUB_TOKEN: cloud.github.tokens.expired });
+    const found = wrong(expired);
+    assert.deepEqual(
+      found["github-token"]?.map(({ sentence }) => sentence),
+      [
+        "github:token (or GITHUB_TOKEN): found a token that GitHub refuses (401), expected one that is valid and not expired.",
+      ],
+    );
+    assert.deepEqual(found.routing, [
+      { status: "skipped", sentence: "This needs GitHub's answers: see GitHub token." },
+    ]);
+    assert.equal(found.state, undefined);
+    assert.equal(found["hetzner-token"], undefined);
+  });
+
+  it("hides no check behind an API that fails", async () => {
+    const body = { message: "Server Error" };
+    cloud.traffic.addFault({
+      side: "github",
+      path: /^\/orgs\/acme\/actions\/variables\/ARM64_RUNS_ON$/,
+      times: 2,
+      effect: { kind: "respond", status: 500, body },
+    });
+    const { routing, ...others } = wrong(await look());
+    assert.deepEqual(others, {});
+    assert.match(
+      routing?.[0]?.sentence ?? "",
+      /^GitHub's API at \S+ answered 500 to GET \S+ARM64_RUNS_ON \(Server Error\)\.$/,
+    );
+  });
+
+  it("finds a server of the stack that no state knows, and the command that deletes it", async () => {
+    const made = await hetzner("POST", "/servers", {
+      name: "dev-arm64-9-1",
+      server_type: "cax11",
+      image: "debian-13",
+      location: "fsn1",
+      labels: { "managed-by": "runner-fleet", stack: "dev" },
+    });
+    assert.equal(made.status, 201);
+    const { id } = ((await made.json()) as { server: { id: number } }).server;
+    const { state, ...others } = wrong(await look());
+    assert.deepEqual(others, {});
+    assert.deepEqual(
+      state?.filter(({ status }) => status !== "ok"),
+      [
+        {
+          status: "problem",
+          sentence: `The server dev-arm64-9-1 (${id}) has the stack's labels, but its state does not have it.`,
+          repair: `hcloud server delete ${id}`,
+        },
+      ],
+    );
+    await type(state?.[0]?.repair);
+    await scene.until("the server is gone", () => !("dev-arm64-9-1" in scene.servers()));
+    assert.deepEqual(wrong(await look()), {});
+  });
+
+  it("finds a ghost, and the command that deletes it; deletes it itself, and no other", async () => {
+    const id = await ghost("dev-arm64-1-9-1-abc123");
+    const [found] = wrong(await look()).runners ?? [];
+    assert.deepEqual(found, {
+      status: "warning",
+      sentence:
+        "The runner dev-arm64-1-9-1-abc123 is offline for good, since there is no server dev-arm64-1-9.",
+      repair: `gh api --method DELETE /orgs/acme/actions/runners/${id}`,
+    });
+    await type(found.repair);
+    await ghost("dev-arm64-1-9-2-abc123");
+    const stranger = await ghost("somebody");
+    const { runners, ...others } = wrong(await fixFindings(await look()));
+    assert.deepEqual(others, {});
+    assert.deepEqual(runners, [
+      { status: "ok", sentence: "Repaired: The runner dev-arm64-1-9-2-abc123 is deleted." },
+      {
+        status: "warning",
+        sentence:
+          "The runner somebody is in the stack's runner group, but none of its hosts is called so: it takes jobs that are meant for them.",
+        repair: `gh api --method DELETE /orgs/acme/actions/runner-groups/${cloud.github.runnerGroups("acme").at(-1)!.id}/runners/${stranger}`,
+      },
+    ]);
+    await type(`gh api --method DELETE /orgs/acme/actions/runners/${stranger}`);
+    assert.deepEqual(wrong(await look()), {});
+  });
+
+  it("finds what hosts leave that somebody has deleted; --fix and pulumi up set it right", async () => {
+    const servers = Object.entries(scene.servers()).sort();
+    // The token service first: a host that still finds it takes its runners out of the list as it goes.
+    for (const [, id] of [...servers].reverse()) {
+      assert.ok((await hetzner("DELETE", `/servers/${id}`)).ok);
+    }
+    await scene.until("the runners are offline", () => scene.online().length === 0);
+    await scene.until("the servers are gone", () => Object.keys(scene.servers()).length === 0);
+
+    const before = await look();
+    const { runners, routing, state, ...others } = wrong(before);
+    assert.deepEqual(others, {});
+    assert.deepEqual(
+      runners?.map(({ status }) => status),
+      ["warning", "warning"],
+    );
+    assert.deepEqual(routing, [
+      {
+        status: "problem",
+        sentence:
+          "The variable ARM64_RUNS_ON of acme sends jobs to runners with the labels self-hosted, Linux, ARM64, docker, webpcloud in the group arm64, none of which is online: the jobs wait, for a day at most.",
+        repair: `gh api --method DELETE ${VARIABLE}`,
+      },
+    ]);
+    const again = `pulumi up --refresh --stack dev --config-file ${scene.stack.configFile}`;
+    assert.deepEqual(
+      state,
+      servers.map(([name, id]) => ({
+        status: "problem",
+        sentence: `The stack's state has the server ${name} (${id}), which is not in the Hetzner project any more.`,
+        repair: again,
+      })),
+    );
+
+    const { code, stdout } = await script(["--stack", "dev", "--fix"]);
+    assert.equal(code, 1, "the servers are for pulumi to make");
+    assert.match(
+      stdout,
+      /^✓ +Runners +Repaired: The runner dev-arm64-1-1-[12]-\w{6} is deleted\.$/m,
+    );
+    assert.match(
+      stdout,
+      /^✓ Routing variable +Repaired: The variable ARM64_RUNS_ON of acme is deleted, so the jobs go to ubuntu-24\.04-arm\.$/m,
+    );
+    assert.deepEqual(cloud.github.variables("acme"), {});
+    assert.deepEqual(cloud.github.runners("acme"), []);
+
+    await type(again);
+    assert.deepEqual(wrong(await look()), {});
+  });
+});
