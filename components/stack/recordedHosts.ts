@@ -12,7 +12,7 @@ export interface RecordedHost {
   readonly address: string;
   readonly location: string;
   readonly serverType: string;
-  /** OpenSSH public key that it shows; undefined where nothing reaches into it, or where it has no runners to drain. */
+  /** OpenSSH public key that it shows; undefined where nothing reaches into it. */
   readonly hostKey: string | undefined;
   /** Where SSH is, as far as the state tells it. */
   readonly sshPort: number;
@@ -39,6 +39,19 @@ const exported = z.object({
     .nullish(),
 });
 
+export type RecordedResource = NonNullable<
+  NonNullable<z.output<typeof exported>["deployment"]>["resources"]
+>[number];
+
+/**
+ * What is in a stack's state, without what only waits to be deleted.
+ * @param text what `pulumi stack export` prints
+ */
+export function recordedResources(text: string): RecordedResource[] {
+  const resources = exported.parse(JSON.parse(text)).deployment?.resources ?? [];
+  return resources.filter((one) => one.delete !== true);
+}
+
 const serverOutputs = z.object({
   name: z.string(),
   ipv4Address: z.string(),
@@ -56,13 +69,15 @@ const retireInputs = z.object({
   }),
 });
 
+/** What the program says of a host that SSH reaches. */
+const componentOutputs = z.object({ hostKey: z.string(), sshPort: z.number() });
+
 /**
  * The servers of a stack, in the order of their names.
  * @param text what `pulumi stack export` prints; secrets in it stay encrypted
  */
 export function recordedHosts(text: string): RecordedHost[] {
-  const resources = exported.parse(JSON.parse(text)).deployment?.resources ?? [];
-  const living = resources.filter((one) => one.delete !== true);
+  const living = recordedResources(text);
   const named = (name: string, type: string) =>
     living.find((one) => one.type === type && one.urn.endsWith(`::${name}`));
   return living
@@ -78,6 +93,7 @@ export function recordedHosts(text: string): RecordedHost[] {
         named(`${key}-retire`, "command:local:Command")?.inputs,
       );
       const environment = retirement.success ? retirement.data.environment : {};
+      const component = componentOutputs.safeParse(named(key, "runner-fleet:index:Host")?.outputs);
       return [
         {
           key,
@@ -87,8 +103,8 @@ export function recordedHosts(text: string): RecordedHost[] {
           address: server.data.ipv4Address,
           location: server.data.location,
           serverType: server.data.serverType,
-          hostKey: environment.SSH_HOST_KEY,
-          sshPort: Number(environment.SSH_PORT ?? 22),
+          hostKey: environment.SSH_HOST_KEY ?? component.data?.hostKey,
+          sshPort: component.data?.sshPort ?? Number(environment.SSH_PORT ?? 22),
           drain:
             environment.DRAIN_COMMAND === undefined
               ? undefined
