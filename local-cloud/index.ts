@@ -73,7 +73,7 @@ export async function startLocalCloud(options: LocalCloudOptions = {}): Promise<
     await uninterrupted(() => closeMachines(machines));
     throw error;
   });
-  const hetzner = createHetzner({ traffic, hosts });
+  const hetzner = createHetzner({ traffic, hosts, readOnlyToken: READ_ONLY_TOKEN });
   const listening: Listening[] = [];
   const close = async () => {
     await Promise.all(listening.map((one) => one.close()));
@@ -120,6 +120,8 @@ export async function startLocalCloud(options: LocalCloudOptions = {}): Promise<
     close: () => uninterrupted(close),
   };
 }
+
+const READ_ONLY_TOKEN = "local-cloud-hetzner-token-readonly-".padEnd(64, "0");
 
 interface Machines {
   readonly hosts: HostBackend;

@@ -31,7 +31,7 @@ export function readArguments<T extends ParseArgsConfig>(
   try {
     return parseArgs(config);
   } catch (error) {
-    const [first] = (error as Error).message.split(". ", 1);
+    const [first] = (error as Error).message.split(/\.\s/, 1);
     throw new Error(`${first}, ${usage}.`, { cause: error });
   }
 }

@@ -193,6 +193,7 @@ describe("the documentation", () => {
   it("quotes the program as it speaks", () => {
     const sources = [
       "preflight/check",
+      "preflight/obstacles",
       "preflight/facts",
       "host/retire",
       "host/host",

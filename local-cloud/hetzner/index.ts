@@ -38,6 +38,8 @@ export type ResourceKind = keyof Project["kinds"];
 
 export interface Hetzner {
   readonly token: string;
+  /** One that may only read, if there is one. */
+  readonly readOnlyToken: string | undefined;
   /** Serves the API below /v1/. */
   fetch(request: Request): Response | Promise<Response>;
   /** All resources gone, hosts deleted, stock, prices, limits and planned failures back to the start. */
@@ -81,6 +83,7 @@ export function createHetzner(options: HetznerOptions): Hetzner {
   const app = createApp(project, token, readOnlyToken);
   return {
     token,
+    readOnlyToken,
     state: project,
     fetch: (request) => app.fetch(request),
     reset: () => project.reset(),

@@ -7,6 +7,7 @@ import {
   BUILDKIT_IMAGE as PINNED_BUILDKIT,
   NODE_IMAGE,
   runnerImage,
+  RUNNER_VERSION,
 } from "../../components/pins/pins";
 import { bundleExecutor, executorBundle } from "../actions/bundle";
 import { BUILDKIT_VERSION, type Tools } from "../tools";
@@ -16,7 +17,7 @@ import { run } from "./run";
 export const IMAGE_SOURCES = join(__dirname, "..", "images");
 
 /** Releases of GitHub's runner program that there are images for, the latest first. */
-const RUNNER_VERSIONS = ["2.338.0", "2.336.0"];
+const RUNNER_VERSIONS = [...new Set([RUNNER_VERSION, "2.338.0", "2.336.0"])];
 /** Names of the image with BuildKit's daemon besides its version: what buildx runs when it is told nothing. */
 const BUILDKIT_TAG = "buildx-stable-1";
 /** References with a digest that the product runs: the images are there under these too, though the digest is not theirs. */

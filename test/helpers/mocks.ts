@@ -105,10 +105,14 @@ export async function deploy(
   recordRequests(recorded);
 
   return withRejections(async () => {
+    // The runtime reads a stack trace for each of its promises. To find the source of each takes longer than all the
+    // rest; a trace that is read later, as of an error, still has it.
+    process.setSourceMapsEnabled(false);
     try {
       await program();
     } finally {
       await pulumi.runtime.disconnect();
+      process.setSourceMapsEnabled(true);
     }
     return recorded;
   });

@@ -77,7 +77,7 @@ describe("the origin's images on one host, on the real engine and real providers
     assert.match(runner.Config.Image, /^knatnetwork\/github-runner:/);
     assert.match(kms.Config.Image, /^knatnetwork\/github-runner-kms:/);
     assert.equal(variable(runner, "RUNNER_REGISTER_TO"), "acme");
-    assert.equal(variable(runner, "RUNNER_LABELS"), "docker,webpcloud");
+    assert.equal(variable(runner, "RUNNER_LABELS"), "docker,webpcloud,dev-arm64-1-1");
     assert.equal(variable(runner, "KMS_SERVER_ADDR"), "http://kms:3000");
     assert.match(
       variable(runner, "ADDITIONAL_FLAGS") ?? "",

@@ -26,11 +26,29 @@ describe("a fault leaves nothing lost, on the real engine and real providers", f
     let kept: ReadonlySet<string>;
 
     it("up fails and says so, and keeps what was made before", async () => {
-      cloud.hetzner.setStock("cax21", "fsn1", false);
+      // Sold out between the checks and the order, which asks for the image first.
+      cloud.traffic.addFault({
+        side: "hetzner",
+        method: "GET",
+        path: /^\/images$/,
+        times: 2,
+        effect: { kind: "delay", ms: 1_000 },
+      });
+      const soldOut = scene
+        .until("something is made", () =>
+          cloud.traffic.requests.some(
+            ({ side, method }) => side === "hetzner" && method === "POST",
+          ),
+        )
+        .then(() => cloud.hetzner.setStock("cax21", "fsn1", false));
       const { output } = await fails("up");
+      await soldOut;
       assert.match(output, /hcloud:index:Server \(arm64-1-1\)/);
       assert.match(output, /resource_unavailable/);
-      assert.match(output, /cax21 cannot be ordered in fsn1 at the moment, but it can in/);
+      assert.match(
+        output,
+        /Hetzner has no room for dev-arm64-1-1; tried: cax21 \(fsn1\); can be ordered now: .*cax21 \(nbg1, hel1\)/,
+      );
       kept = new Set(await recorded());
       assert.ok([...kept].some((urn) => urn.endsWith("hcloud:index/network:Network::network")));
       assert.ok(![...kept].some((urn) => urn.endsWith("hcloud:index/server:Server::arm64-1-1")));
@@ -98,11 +116,11 @@ describe("a fault leaves nothing lost, on the real engine and real providers", f
 
     it("a rescale without stock is refused before anything is touched", async () => {
       cloud.hetzner.setStock("cax31", "fsn1", false);
-      await scene.stack.configure({ "pools.arm64.serverType": "cax31" });
+      await scene.stack.configure({ "pools.arm64.serverTypes": ["cax31"] });
       const { output } = await fails("up");
       assert.ok(
         output.includes(
-          'runner-fleet:pools.arm64.serverType: found "cax31", which is out of stock in fsn1, expected cax21, which server arm64-1-1 has, until it can be changed.',
+          'runner-fleet:pools.arm64.serverTypes: found "cax31", which is out of stock in fsn1, expected cax21, which server arm64-1-1 has, or one that it can be changed to now: cax41.',
         ),
         output,
       );

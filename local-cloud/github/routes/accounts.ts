@@ -1,4 +1,4 @@
-import { type GitHubEnv, iso, notFound, paginate } from "../http";
+import { ApiError, type GitHubEnv, iso, notFound, paginate } from "../http";
 import type { Account } from "../model";
 import { accountView, minimalRepository, repositoryView } from "../views";
 import type { World } from "../world";
@@ -38,6 +38,35 @@ export function accountRoutes(world: World): Hono<GitHubEnv> {
       account.members.has(login.toLowerCase()),
     );
     return c.json(paginate(c, mine).map(({ account }) => organizationSummary(c.var.base, account)));
+  });
+
+  app.get("/user/memberships/orgs/:org", (c) => {
+    const { base, access } = c.var;
+    const token = access.token();
+    const organization = world.organization(c.req.param("org"));
+    const account = world.account(token.login);
+    const role = organization?.account.members.get(token.login.toLowerCase());
+    // An installation token stands for no user.
+    if (organization === undefined || account === undefined || token.kind === "installation")
+      throw notFound();
+    if (token.kind === "classic") {
+      access.acceptedScopes = ["admin:org", "read:org", "user", "write:org"];
+      if (!access.acceptedScopes.some((scope) => token.scopes.includes(scope)))
+        throw new ApiError(
+          403,
+          "You need at least read:org scope or user scope to get your organization membership.",
+        );
+    }
+    if (role === undefined) throw notFound();
+    const { url } = organizationSummary(base, organization.account);
+    return c.json({
+      url: `${url}/memberships/${account.login}`,
+      state: "active",
+      role,
+      organization_url: url,
+      user: accountView(base, account),
+      organization: organizationSummary(base, organization.account),
+    });
   });
 
   app.get("/user/repos", (c) => {

@@ -4,6 +4,7 @@ import { z } from "zod";
 import type { JobMessage } from "../../github/jobs";
 import type { GatewayServices } from "../types";
 import { runJob } from "./job";
+import type { Pace } from "./pace";
 
 /** The runner release that the agent stands in for. */
 const VERSION = "2.336.0";
@@ -21,6 +22,7 @@ export type Registration =
 export interface AgentOptions {
   readonly registration: Registration;
   readonly services: GatewayServices;
+  readonly pace: Pace;
   /** Where a URL as a container sees it is served on this machine, or undefined when nothing is there. */
   readonly resolve: (url: URL) => URL | undefined;
   readonly log: (line: string) => void;
@@ -166,7 +168,7 @@ export class Agent {
   }
 
   private async work(job: JobMessage): Promise<void> {
-    const { log } = this.options;
+    const { log, pace } = this.options;
     log(`Running job: ${job.name}`);
     const path = `/_runner/jobs/${job.job_id}`;
     const end = await runJob(
@@ -184,6 +186,7 @@ export class Agent {
           }
         },
       },
+      pace,
       this.killed.signal,
     );
     await this.patiently(60_000, () => this.send("POST", `${path}/complete`, end));

@@ -7,6 +7,8 @@ import type { ExecResult, GatewayServices, HostSpec, NetworkAttachment } from ".
 import { Agent, type Registration } from "./agent";
 import { parseApplyScript, type StoredFile } from "./applyScript";
 import { readCompose, type Service } from "./compose";
+import type { Pace } from "./pace";
+import { logText, statusText } from "./report";
 import { newRunnerName, passwordIn, readRunnerSettings, type RunnerSettings } from "./runner";
 import { Slot } from "./slot";
 import { SshServer } from "./sshServer";
@@ -30,11 +32,7 @@ const CURL =
 /** The base of a host, none of which there is here. */
 const BASE = `${STACK}/bin/base`;
 /** The commands that come with a runner host's files. */
-const SCRIPTS: readonly string[] = ["converge", "drain", "undrain"];
-/** Milliseconds between attempts to configure a host that nobody reaches. */
-const APPLY_PAUSE = 2000;
-/** Milliseconds from power on until SSH answers. */
-const BOOT_TIME = 200;
+const SCRIPTS: readonly string[] = ["converge", "drain", "undrain", "status"];
 const CONSOLE_LINES = 2000;
 
 /** What outlives a loss of power. */
@@ -74,6 +72,7 @@ export class ThinHost {
   constructor(
     readonly spec: HostSpec,
     private readonly services: GatewayServices,
+    private readonly pace: Pace,
     /** Finds what serves a URL on another host in one of the given networks. */
     private readonly lookUp: (networks: readonly number[], url: URL) => URL | undefined,
   ) {
@@ -155,7 +154,7 @@ export class ThinHost {
   }
 
   private async boot(running: Running): Promise<void> {
-    await sleep(BOOT_TIME, undefined, { signal: running.off.signal });
+    await sleep(this.pace.boot, undefined, { signal: running.off.signal });
     const { kms, enabledSlots, boot } = this.disk;
     // Before SSH answers, so that no command meets a host that is half up.
     if (kms !== undefined) await this.startKms(running, kms);
@@ -179,7 +178,7 @@ export class ThinHost {
       const { code } = await this.run(["bash", "-s"], script).catch(() => ({ code: 1 }));
       if (signal.aborted) return;
       if (code === 0) this.disk.pending = undefined;
-      else await sleep(APPLY_PAUSE, undefined, { signal }).catch(() => undefined);
+      else await sleep(this.pace.apply, undefined, { signal }).catch(() => undefined);
       if (signal.aborted) return;
     }
   }
@@ -279,14 +278,17 @@ export class ThinHost {
         const numbers = args.map(Number);
         const [first = NaN, second = NaN, third = NaN] = numbers;
         const used = script === "converge" ? [first, second, third] : numbers;
-        const enough = script === "undrain" || numbers.length > 0;
+        const enough = ["undrain", "status"].includes(script) || numbers.length > 0;
         if (!enough || !used.every((one) => Number.isSafeInteger(one) && one >= 0))
           return ended(2, `${script} takes whole numbers\n`);
         if (script === "drain") return ended(0, await this.drain(running, first, used.slice(1)));
         if (script === "undrain") return ended(0, this.undrain(running, used));
+        if (script === "status") return ended(0, "", await this.status(running));
         const failure = await this.converge(running, first, second, third);
         return ended(failure === "" ? 0 : 1, failure);
       }
+      const log = logText(line, this.lines);
+      if (log !== undefined) return ended(0, "", log);
       return ended(127, `${program}: the thin model of a server does not run this command\n`);
     } catch (error) {
       return ended(1, `${(error as Error).message}\n`);
@@ -338,11 +340,11 @@ export class ThinHost {
     const launch = async (): Promise<{ agent: Agent; hash: string }> => {
       const hash = this.definitionOf(number);
       const registration = await this.register(number, log);
-      const { services } = this;
+      const { services, pace } = this;
       const resolve = (url: URL): URL | undefined => this.resolve(url);
-      return { agent: new Agent({ registration, services, resolve, log }), hash };
+      return { agent: new Agent({ registration, services, pace, resolve, log }), hash };
     };
-    running.slots.set(number, new Slot(launch, log));
+    running.slots.set(number, new Slot(launch, this.pace, log));
   }
 
   private serviceOf(slot: number): Service {
@@ -469,6 +471,19 @@ export class ThinHost {
       if (wanted && !running.slots.has(slot)) this.startSlot(running, slot);
     }
     return "";
+  }
+
+  /** What `bin/status` prints. */
+  private status({ slots }: Running): Promise<string> {
+    const { settings } = readRunnerSettings(this.disk.files.get(`${STACK}/runner.env`));
+    const reports = [...this.disk.enabledSlots]
+      .sort((one, other) => one - other)
+      .map((slot) => ({
+        slot,
+        state: slots.get(slot)?.state ?? ("drained" as const),
+        runner: this.disk.lastRunners.get(slot) ?? null,
+      }));
+    return statusText(settings.HOST_NAME, reports);
   }
 
   /** What `bin/drain` does; answers what it has to say. */

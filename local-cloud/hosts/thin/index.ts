@@ -11,6 +11,7 @@ import type {
   NetworkAttachment,
 } from "../types";
 import { ThinHost } from "./host";
+import { PACE, type Pace } from "./pace";
 
 const LOOPBACK = "127.0.0.1";
 const SHUTDOWN_TIMEOUT = 30_000;
@@ -23,8 +24,12 @@ const REBOOT_TIMEOUT = 86_400_000;
  * sends, and runs its token service and runner agents in this process. Jobs are run by this machine's bash. Nothing else of a server exists: no packages, no Docker,
  * no firewall, no metadata address; a command that is not the fleet's ends with code 127.
  */
-export function createThinHosts(options: { readonly services: GatewayServices }): HostBackend {
-  return new ThinHosts(options.services, freeAddresses());
+export function createThinHosts(options: {
+  readonly services: GatewayServices;
+  /** Default: about that of a real server, boot aside. */
+  readonly pace?: Pace;
+}): HostBackend {
+  return new ThinHosts(options.services, options.pace ?? PACE, freeAddresses());
 }
 
 /** Linux answers on all of 127.0.0.0/8; elsewhere an address has to be configured. */
@@ -48,6 +53,7 @@ class ThinHosts implements HostBackend {
 
   constructor(
     private readonly services: GatewayServices,
+    private readonly pace: Pace,
     private readonly addresses: readonly string[],
   ) {}
 
@@ -74,7 +80,7 @@ class ThinHosts implements HostBackend {
       }
       return undefined;
     };
-    this.hosts.set(spec.id, new ThinHost(spec, this.services, lookUp));
+    this.hosts.set(spec.id, new ThinHost(spec, this.services, this.pace, lookUp));
     return Promise.resolve();
   }
 

@@ -1,6 +1,7 @@
 import { basename } from "node:path";
 import type { JobMessage } from "../../github/jobs";
 import { runLocalJob } from "../localJob";
+import type { Pace } from "./pace";
 
 export interface JobEnd {
   readonly result: "succeeded" | "failed" | "cancelled";
@@ -10,7 +11,6 @@ export interface JobEnd {
 }
 
 const LOG_INTERVAL = 250;
-const HEARTBEAT_INTERVAL = 2000;
 
 /**
  * Runs a job's script, or its steps, on this machine, in an empty folder that goes with it, and reports log and heartbeat. When
@@ -24,6 +24,7 @@ export async function runJob(
     /** Whether the job is to be cancelled. */
     heartbeat(): Promise<boolean>;
   },
+  { heartbeat }: Pace,
   killed: AbortSignal,
 ): Promise<JobEnd> {
   // Sent at once, it also tells GitHub that the job has reached its runner.
@@ -50,7 +51,7 @@ export async function runJob(
         (wanted) => wanted && cancel("The operation was canceled."),
         () => undefined,
       );
-    }, HEARTBEAT_INTERVAL),
+    }, heartbeat),
     setTimeout(
       () => cancel(`The job has exceeded the maximum execution time of ${job.timeout_seconds}s.`),
       // Node's timers hold 31 bits of milliseconds.

@@ -1,8 +1,6 @@
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Agent } from "./agent";
-
-/** Milliseconds between the end of a runner and the start of the next. */
-const RESTART_DELAY = 1000;
+import type { Pace } from "./pace";
 
 interface Launched {
   readonly agent: Agent;
@@ -19,11 +17,15 @@ export class Slot {
   private lost = false;
   private readonly done: Promise<void>;
 
-  constructor(launch: () => Promise<Launched>, log: (line: string) => void) {
-    this.done = this.run(launch, log);
+  constructor(launch: () => Promise<Launched>, pace: Pace, log: (line: string) => void) {
+    this.done = this.run(launch, pace, log);
   }
 
-  private async run(launch: () => Promise<Launched>, log: (line: string) => void): Promise<void> {
+  private async run(
+    launch: () => Promise<Launched>,
+    pace: Pace,
+    log: (line: string) => void,
+  ): Promise<void> {
     while (!this.stopping.signal.aborted) {
       try {
         const { agent, hash } = await launch();
@@ -36,9 +38,7 @@ export class Slot {
       } catch (error) {
         log((error as Error).message);
       }
-      await sleep(RESTART_DELAY, undefined, { signal: this.stopping.signal }).catch(
-        () => undefined,
-      );
+      await sleep(pace.restart, undefined, { signal: this.stopping.signal }).catch(() => undefined);
     }
   }
 
@@ -49,6 +49,12 @@ export class Slot {
   /** Whether it can be given jobs, or has one. */
   get online(): boolean {
     return this.working || this.agent?.state === "listening";
+  }
+
+  get state(): "starting" | "listening" | "working" | "draining" {
+    if (this.stopping.signal.aborted) return "draining";
+    const state = this.agent?.state;
+    return state === "working" || state === "listening" ? state : "starting";
   }
 
   /** No further job; a running one may end within the time. False when it had to be ended. */

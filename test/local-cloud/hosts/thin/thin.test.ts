@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
-import { existsSync, readFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { platform } from "node:process";
 import { setTimeout as sleep } from "node:timers/promises";
 import { describe, it } from "mocha";
@@ -71,12 +73,14 @@ describe("thin hosts", () => {
   let hosts: HostBackend;
   let groupId: string;
   let address: string;
+  let folder: string;
 
   beforeEach(async function () {
     // Elsewhere the machine may have a single loopback address, and these tests want some.
     if (platform !== "linux") this.skip();
+    folder = mkdtempSync(join(tmpdir(), "thin-"));
     traffic = new Traffic();
-    github = await createGitHub({ traffic, times: { heartbeatTimeoutMs: 3000, pollMs: 5000 } });
+    github = await createGitHub({ traffic, times: { heartbeatTimeoutMs: 1500, pollMs: 5000 } });
     const answer = await github.fetch(
       new Request("https://api.github.com/orgs/acme/actions/runner-groups", {
         method: "POST",
@@ -102,6 +106,7 @@ describe("thin hosts", () => {
         },
         metadata: () => ({ status: 404, body: "" }),
       },
+      pace: { boot: 100, apply: 200, restart: 50, heartbeat: 200 },
     });
     address = await addHost(1, "host-1");
     await hosts.powerOn(1);
@@ -110,6 +115,7 @@ describe("thin hosts", () => {
   afterEach(async () => {
     await hosts.close();
     await github.close();
+    rmSync(folder, { recursive: true });
     assert.deepEqual(traffic.surprises, []);
   });
 
@@ -177,6 +183,12 @@ describe("thin hosts", () => {
       runsOn: ["self-hosted", "ARM64", "docker"],
       script,
     }).id;
+  /** A job that goes on until it is told to end. */
+  const longJob = () => {
+    const end = join(folder, "end");
+    const id = job(`until [ -e ${end} ]; do sleep 0.02; done`);
+    return { id, end: () => writeFileSync(end, "") };
+  };
   const status = (id: number) => github.jobs.get(id).status;
   /** A runner's name without the characters that make it one of its own. */
   const slotOf = (name: string) => {
@@ -291,10 +303,13 @@ describe("thin hosts", () => {
     assert.ok(await until(() => online().length === 1, 5000));
     assert.deepEqual(online(), ["host-1-1"]);
     await assert.rejects(sshOnce(ipv4, "cat /x", "", {}), { code: "ECONNREFUSED" });
-    const running = job("sleep 1");
-    assert.ok(await until(() => status(running) === "in_progress", 2000));
-    await hosts.shutdown(2);
-    assert.equal(github.jobs.get(running).conclusion, "success");
+    const running = longJob();
+    assert.ok(await until(() => status(running.id) === "in_progress", 2000));
+    const down = hosts.shutdown(2);
+    assert.equal(hosts.status(2), "running");
+    running.end();
+    await down;
+    assert.equal(github.jobs.get(running.id).conclusion, "success");
     assert.deepEqual(github.runners("acme"), []);
     await hosts.powerOn(2);
     assert.ok(await until(() => online().length === 1, 5000), "without another first boot");
@@ -313,13 +328,14 @@ describe("thin hosts", () => {
 
   it("drains: the running job ends, no other begins, the runners deregister", async () => {
     await apply(runnerHostScript(model()));
-    const running = job("sleep 1; echo done");
-    assert.ok(await until(() => status(running) === "in_progress", 2000));
+    const running = longJob();
+    assert.ok(await until(() => status(running.id) === "in_progress", 2000));
     const drained = ssh(drainCommand(10));
-    await until(() => online().length === 1, 2000);
+    assert.ok(await until(() => online().length === 1, 5000));
     const waiting = job("true");
+    running.end();
     assert.deepEqual(await drained, { code: 0, stdout: "", stderr: "" });
-    assert.equal(github.jobs.get(running).conclusion, "success");
+    assert.equal(github.jobs.get(running.id).conclusion, "success");
     assert.equal(status(waiting), "queued");
     assert.deepEqual(github.runners("acme"), []);
     assert.equal((await ssh(drainCommand(10))).code, 0, "repeated");
