@@ -13,6 +13,7 @@ const DOCUMENTS = [
   "CONTRIBUTING.md",
   "docs/architecture.md",
   "docs/threat-model.md",
+  "docs/operations.md",
   ...readdirSync(join(ROOT, "docs/adr")).map((name) => `docs/adr/${name}`),
 ];
 
