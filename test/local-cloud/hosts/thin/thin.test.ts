@@ -254,7 +254,14 @@ describe("thin hosts", () => {
       assert.deepEqual(online().sort(), ["host-1-1", "host-1-2"]);
       const before = github.runners("acme").map(({ name }) => name);
       const [runner] = github.runners("acme");
-      assert.deepEqual(runner?.labels, ["self-hosted", "Linux", "ARM64", "docker", "build"]);
+      assert.deepEqual(runner?.labels, [
+        "self-hosted",
+        "Linux",
+        "ARM64",
+        "docker",
+        "build",
+        "host-1",
+      ]);
       assert.deepEqual([runner?.group, runner?.ephemeral], [GROUP, true]);
 
       const good = job('test -z "$(ls)"; echo "on $RUNNER_NAME in $(basename "$PWD")"');
