@@ -87,8 +87,16 @@ describe("the operations, as they are documented", function () {
       assert.deepEqual(listed().sort(), ["dev-arm64-2-1-1", "dev-arm64-2-1-2"]);
       const servers = scene.servers();
       assert.deepEqual(Object.keys(servers).sort(), ["dev-arm64-2-1", "dev-token-service"]);
-      const state = await scene.stack.state();
-      for (const id of Object.values(servers)) assert.ok(state.includes(`"id": "${id}"`));
+      const state = JSON.parse(await scene.stack.state()) as {
+        checkpoint: { latest: { resources: { type: string; id?: string }[] } };
+      };
+      const recorded = state.checkpoint.latest.resources.filter(
+        ({ type }) => type === "hcloud:index/server:Server",
+      );
+      assert.deepEqual(
+        recorded.map(({ id }) => Number(id)).sort(),
+        Object.values(servers).map(Number).sort(),
+      );
     },
   };
 
