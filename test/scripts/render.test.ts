@@ -163,7 +163,12 @@ describe("npm run render", function () {
             drainTimeoutSeconds: 90,
             cloudInit: { packages: ["htop"], runcmd: ["touch /srv/ready"] },
           };
-          raw.pools.big = { serverTypes: ["cax41"], locations: ["nbg1"], count: 1, labels: ["big"] };
+          raw.pools.big = {
+            serverTypes: ["cax41"],
+            locations: ["nbg1"],
+            count: 1,
+            labels: ["big"],
+          };
           raw.routing = { pool: "big" };
           raw.runnerGroup = { name: "builders" };
           raw.network = { subnet: "10.0.9.0/24" };

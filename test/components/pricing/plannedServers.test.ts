@@ -7,7 +7,12 @@ import { settingsWith } from "../config/settings";
 describe("plannedServers", () => {
   it("has the hosts of every pool and the token service's own", () => {
     const settings = settingsWith((raw) => {
-      raw.pools.large = { ...raw.pools.arm64, serverTypes: ["cax41"], locations: ["hel1"], count: 1 };
+      raw.pools.large = {
+        ...raw.pools.arm64,
+        serverTypes: ["cax41"],
+        locations: ["hel1"],
+        count: 1,
+      };
       raw.routing = { pool: "arm64" };
     });
     assert.deepEqual(plannedServers(settings), [
