@@ -1,12 +1,10 @@
 import assert from "node:assert/strict";
-import { join } from "node:path";
 import { RUNNER_VERSION } from "../../components/pins/pins";
 import type { Report } from "../../components/plan/report";
 import { type LocalCloud, startLocalCloud } from "../../local-cloud";
-import { run } from "../../local-cloud/engine/run";
 import { type LocalStack, openStack } from "../../local-cloud/pulumi";
+import { plan as runPlan } from "./planning";
 
-const PROJECT = join(__dirname, "..", "..");
 const SECRET = "a-password-that-nobody-may-see";
 
 describe("npm run plan, on the real engine", function () {
@@ -27,30 +25,7 @@ describe("npm run plan, on the real engine", function () {
     await cloud?.close();
   });
 
-  /** Runs the script as npm does; it may write nothing to either side, and say no secret. */
-  async function plan(...args: string[]): Promise<{ code: number | undefined; text: string }> {
-    const from = cloud.traffic.requests.length;
-    const { code, stdout, stderr } = await run(
-      process.execPath,
-      [
-        ...["--import", "tsx", "scripts/plan.ts", "--stack", "dev"],
-        ...["--config-file", stack.configFile, ...args],
-      ],
-      { cwd: PROJECT, env: stack.environment },
-    );
-    const said = stdout + stderr;
-    const writes = cloud.traffic.requests
-      .slice(from)
-      // What runners ask of GitHub's queue meanwhile is no request of the plan.
-      .filter(({ method, path }) => method !== "GET" && !path.startsWith("/_"))
-      .map(({ method, path }) => `${method} ${path}`);
-    assert.deepEqual(writes, []);
-    for (const secret of [SECRET, cloud.hetzner.token, cloud.github.tokens.admin]) {
-      assert.ok(!said.includes(secret), "a secret is printed");
-    }
-    assert.equal(stderr, "");
-    return { code, text: stdout };
-  }
+  const plan = (...args: string[]) => runPlan(cloud, stack, args, [SECRET]);
 
   it("ends with 0 where nothing changes", async () => {
     const { code, text } = await plan();
