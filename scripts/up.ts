@@ -7,17 +7,33 @@ import { listPlaces } from "../components/runnerPool/placement";
 import { type RollProgress, rollSentence } from "../components/runnerPool/roll";
 import { readArguments, runScript, STACK_OPTIONS } from "./script";
 
-const USAGE = "expected --stack NAME, --config-file FILE or -- and arguments for `pulumi up`";
+const USAGE =
+  "expected --stack NAME, --config-file FILE, --for MINUTES or -- and arguments for `pulumi up`";
 
 /**
  * `pulumi up`, and again with the next choice for servers that Hetzner had no room for, and as long as a pool has hosts
  * of another generation. What was made stays made. Ends, as each run goes on only where a listed type and location was
- * refused that had not been refused before, or where the last one took a roll further.
+ * refused that had not been refused before, or where the last one took a roll further; and, with `--for`, where fewer
+ * minutes have passed, so that a scheduler's limit meets no run in its middle.
  * @returns the exit code of the last run
  */
 async function up(args: readonly string[], environment: NodeJS.ProcessEnv): Promise<number> {
   const end = args.includes("--") ? args.indexOf("--") : args.length;
-  const { values } = readArguments({ args: args.slice(0, end), options: STACK_OPTIONS }, USAGE);
+  const { values } = readArguments(
+    { args: args.slice(0, end), options: { ...STACK_OPTIONS, for: { type: "string" } } },
+    USAGE,
+  );
+  const minutes = Number(values.for ?? Infinity);
+  if (!(minutes > 0)) {
+    throw new Error(`--for: found ${JSON.stringify(values.for)}, expected a number of minutes.`);
+  }
+  const twice = args.slice(end + 1).find((one) => /^(--stack|-s|--config-file)(=|$)/.test(one));
+  if (twice !== undefined) {
+    throw new Error(
+      `${twice}: found behind --, expected before it, since it is not \`pulumi up\`'s alone.`,
+    );
+  }
+  const began = performance.now();
   const options = [
     ...(values.stack === undefined ? [] : ["--stack", values.stack]),
     ...(values["config-file"] === undefined ? [] : ["--config-file", values["config-file"]]),
@@ -32,7 +48,7 @@ async function up(args: readonly string[], environment: NodeJS.ProcessEnv): Prom
   const onInterrupt = () => {
     interrupted = true;
   };
-  process.on("SIGINT", onInterrupt);
+  for (const signal of SIGNALS) process.on(signal, onInterrupt);
   try {
     for (;;) {
       const before = readRefusals(file);
@@ -46,6 +62,7 @@ async function up(args: readonly string[], environment: NodeJS.ProcessEnv): Prom
         for (const [pool, progress] of Object.entries(unfinished)) {
           process.stderr.write(`${rollSentence(pool, progress)}.\n`);
         }
+        if (performance.now() - began > minutes * 60_000) return code;
         continue;
       }
       if (code === 0 || interrupted || refused.length === 0) return code;
@@ -54,10 +71,12 @@ async function up(args: readonly string[], environment: NodeJS.ProcessEnv): Prom
       );
     }
   } finally {
-    process.off("SIGINT", onInterrupt);
+    for (const signal of SIGNALS) process.off(signal, onInterrupt);
     await rm(folder, { recursive: true, force: true });
   }
 }
+
+const SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
 
 function isSame(one: Refusal) {
   return (other: Refusal) => one.serverType === other.serverType && one.location === other.location;

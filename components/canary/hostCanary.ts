@@ -5,7 +5,7 @@ import { secretVariable } from "../secretVariable/secretVariable";
 import { RUN_CANARY } from "./command";
 import { CANARY_FILE } from "./path";
 
-/** How long the canary of a host may take, from when it is asked for, in seconds. */
+/** How long the canary of a host may take once it has a runner, in seconds. */
 export const CANARY_TIMEOUT = 900;
 
 export interface CanarySettings {
@@ -24,6 +24,8 @@ export interface HostCanaryArgs extends CanarySettings {
   /** The host's runners are online once this is there. */
   readonly runnerHost: pulumi.Resource;
   readonly github: HostEnvironment["github"];
+  /** How long jobs may run, in seconds: one that was queued before may have the host's runners first. */
+  readonly drainTimeoutSeconds: number;
 }
 
 /**
@@ -48,7 +50,7 @@ export function hostCanary(
         CANARY_REPOSITORY: args.repository,
         CANARY_WORKFLOW: CANARY_FILE,
         CANARY_BRANCH: args.branch,
-        TIMEOUT_SECONDS: String(CANARY_TIMEOUT),
+        TIMEOUT_SECONDS: String(CANARY_TIMEOUT + args.drainTimeoutSeconds),
       },
       triggers: [args.serverId],
       logging: "none",

@@ -222,7 +222,8 @@ export async function checkRouting(context: Context): Promise<readonly Finding[]
               throw new Error("A runner is online now.");
             }
             await request(github.target, "DELETE", stale.path, [204, 404]);
-            return `The variable ${variable} of ${stale.owner} is deleted, so the jobs go to ${routing.hostedFallback}.`;
+            const again = ["pulumi up --refresh", ...options].join(" ");
+            return `The variable ${variable} of ${stale.owner} is deleted, so the jobs go to ${routing.hostedFallback}${stale.recorded ? `; \`${again}\` makes it again with the hosts` : ""}.`;
           },
         },
   );

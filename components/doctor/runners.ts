@@ -70,7 +70,7 @@ export function judgeRunners(sight: Sight, githubUrl: string): readonly RunnerFi
                 `The runner ${runner.name} is offline for good, since there is no server ${host}.`,
                 repair,
               ),
-              ...(named.isOurs && { ghost: { runner, host } }),
+              ...(named.isOurs && (inGroup || group === undefined) && { ghost: { runner, host } }),
             },
       );
     } else if (!runner.online && online.some(({ name }) => slotOf(name) === slotOf(runner.name))) {

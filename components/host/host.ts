@@ -221,7 +221,7 @@ export class Host extends pulumi.ComponentResource {
     const configured = isSsh
       ? this.#configureOverSsh(
           name,
-          environment,
+          args,
           server,
           pinned,
           pulumi.all([base, stack]).apply((both) => hostScript(...both)),
@@ -299,7 +299,7 @@ export class Host extends pulumi.ComponentResource {
 
   #configureOverSsh(
     name: string,
-    environment: HostEnvironment,
+    { environment, isOutgoing }: HostArgs,
     server: hcloud.Server,
     hostKey: pulumi.Output<string>,
     script: pulumi.Output<string>,
@@ -329,6 +329,8 @@ export class Host extends pulumi.ComponentResource {
         dependsOn,
         additionalSecretOutputs: ["stdout", "stderr"],
         deleteBeforeReplace: true,
+        // What changes reaches the hosts that take its place, and one that is broken holds no roll up.
+        ignoreChanges: isOutgoing === true ? ["stdin", "connection"] : [],
       },
     );
   }

@@ -151,7 +151,7 @@ export function makeReport(input: ReportInput): Report {
   const after = steps.flatMap((step) => wantedServer(step) ?? []);
   const cost = failed ? undefined : costOf(before, after, settings.budget.monthlyEur, facts);
   const found = [
-    ...(facts === undefined ? [] : stockBlocks(servers, settings, facts)),
+    ...(facts === undefined ? [] : stockBlocks(servers, after, settings, facts)),
     ...budgetBlocks(cost, before, after, settings.budget.monthlyEur, facts),
     ...(typeof lives === "string" ? [] : versionBlocks(lives)),
     ...(failed && facts !== undefined ? refusals(stack, settings, facts) : []),
@@ -187,6 +187,9 @@ export function makeReport(input: ReportInput): Report {
       ...[hetzner, lives, jobs].filter((one) => typeof one === "string"),
       ...(work?.complete === false
         ? ["all jobs that wait: only the newest hundred runs of each repository were looked at"]
+        : []),
+      ...(facts !== undefined && !failed && cost === undefined
+        ? ["what the servers cost, and so what budget.monthlyEur says: one of them has no price"]
         : []),
     ],
     servers,
@@ -362,6 +365,7 @@ interface FoundBlock extends Pick<Block, "reason" | "sentence"> {
 /** What goes and could not be had again. */
 function stockBlocks(
   servers: readonly ServerChange[],
+  remaining: readonly { readonly name: string }[],
   settings: FleetSettings,
   facts: HetznerFacts,
 ): FoundBlock[] {
@@ -387,6 +391,10 @@ function stockBlocks(
               `${name} becomes a ${after.serverType}, and could not become a ${serverType} again, which is out of stock in ${location}`,
             );
       case "delete": {
+        // A host of another generation has its place already.
+        if (pool !== undefined && remaining.some((one) => numberOf(one.name) === numberOf(name))) {
+          return [];
+        }
         // Whatever serves as well: the same in another configured location, or another configured type.
         const places = [
           before,
@@ -408,6 +416,11 @@ function stockBlocks(
       }
     }
   });
+}
+
+/** A host's name without its generation, such as dev-arm64-2 of dev-arm64-1-2. */
+function numberOf(name: string): string {
+  return name.replace(/-\d+-(\d+)$/, "-$1");
 }
 
 /** What a pool's servers, or the token service's, may be; undefined for a pool that goes. */

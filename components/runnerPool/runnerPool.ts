@@ -98,7 +98,14 @@ export class RunnerPool extends pulumi.ComponentResource {
           runnerHosts.push(
             hostCanary(
               `${key}-canary`,
-              { ...args.canary, host: serverName, serverId: host.serverId, runnerHost, github },
+              {
+                ...args.canary,
+                host: serverName,
+                serverId: host.serverId,
+                runnerHost,
+                github,
+                drainTimeoutSeconds: settings.drainTimeoutSeconds,
+              },
               this,
             ),
           );

@@ -141,12 +141,31 @@ describe("npm run up", function () {
     assert.equal((await readFile(file, "utf8")).split("\n").length, 3);
   });
 
+  it("begins no further run of a roll after the time that it is given", async () => {
+    await writeFile(join(folder, "rolls"), `${progress(1)}\n${progress(2)}\n{}\n`);
+    const { code, asked, stderr } = await up(["--for", "0.0001"], [[0], [0], [0]]);
+    assert.deepEqual([code, asked], [0, ["up"]]);
+    assert.match(stderr, /^pool arm64: 1 of 3 hosts is of generation 2; the next run goes on\.\n$/);
+  });
+
+  it("takes neither a stack for pulumi up alone nor a time that is none", async () => {
+    for (const [args, message] of [
+      [["--", "--stack", "prod"], "--stack: found behind --, expected before it"],
+      [["--", "--stack=prod"], "--stack=prod: found behind --, expected before it"],
+      [["--for", "soon"], '--for: found "soon", expected a number of minutes.'],
+    ] as const) {
+      const { code, stderr, asked } = await up(args, [[0]]);
+      assert.deepEqual([code, asked], [1, []]);
+      assert.ok(stderr.startsWith(message), stderr);
+    }
+  });
+
   it("says in one sentence what it does not understand", async () => {
     const { code, stderr, asked } = await up(["--yes"], [[0]]);
     assert.deepEqual([code, asked], [1, []]);
     assert.equal(
       stderr,
-      "Unknown option '--yes', expected --stack NAME, --config-file FILE or -- and arguments for `pulumi up`.\n",
+      "Unknown option '--yes', expected --stack NAME, --config-file FILE, --for MINUTES or -- and arguments for `pulumi up`.\n",
     );
   });
 

@@ -118,7 +118,7 @@ describe("RunnerPool in a roll", () => {
         CANARY_REPOSITORY: "acme/webppt",
         CANARY_WORKFLOW: "runner-canary.yml",
         CANARY_BRANCH: "main",
-        TIMEOUT_SECONDS: "900",
+        TIMEOUT_SECONDS: "4500",
       },
       logging: "none",
       addPreviousOutputInEnv: false,

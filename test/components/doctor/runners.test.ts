@@ -73,6 +73,13 @@ describe("judgeRunners", () => {
         ghost: { runner: { ...gone, group: 1 }, host: "dev-arm64-1-7" },
       },
     ],
+    "a ghost outside the stack's group: perhaps that of another stack of this name": [
+      { runners: [...BOTH, { ...gone, group: 1 }] },
+      warning(
+        "The runner dev-arm64-1-7-1-abc123 is offline for good, since there is no server dev-arm64-1-7.",
+        DELETE_9,
+      ),
+    ],
     "a ghost of a pool that nobody knows: not ours to delete": [
       { runners: [...BOTH, { ...gone, name: "dev-old-1-7-1-abc123" }] },
       warning(

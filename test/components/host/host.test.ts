@@ -182,6 +182,16 @@ describe("Host", () => {
     }
   });
 
+  it("is left as it is once another takes its place", async () => {
+    for (const isOutgoing of [true, false]) {
+      const { resources } = await deployHost({ isOutgoing });
+      assert.deepEqual(
+        only(resources, "command:remote:Command").options.ignoreChanges,
+        isOutgoing ? ["stdin", "connection"] : [],
+      );
+    }
+  });
+
   it("does not ask a server that is off to drain", async () => {
     const servers = new Map([["one", { off: true, attached: true }]]);
     const { beforeUpdate } = await deployHost({

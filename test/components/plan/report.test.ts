@@ -308,6 +308,20 @@ describe("makeReport", () => {
         ],
       },
       {
+        what: "not when a host of another generation has its place already",
+        lines: [serverEvent("delete", "arm64-1-1"), serverEvent("same", "arm64-2-1")],
+        stock: { cax21: [] },
+        says: [],
+      },
+      {
+        what: "when a host of another generation has another's place",
+        lines: [serverEvent("delete", "arm64-1-1"), serverEvent("same", "arm64-2-2")],
+        stock: { cax21: [] },
+        says: [
+          "dev-arm64-1-1 is deleted, and no cax21 can be ordered in fsn1 at the moment to take its place again",
+        ],
+      },
+      {
         what: "when it could be ordered only where the pool may not be",
         lines: [serverEvent("delete", "arm64-1-1")],
         stock: { cax21: ["nbg1"] },
