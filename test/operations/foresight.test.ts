@@ -3,7 +3,7 @@ import { RUNNER_VERSION } from "../../components/pins/pins";
 import type { Report } from "../../components/plan/report";
 import { type LocalCloud, startLocalCloud } from "../../local-cloud";
 import { type LocalStack, openStack } from "../../local-cloud/pulumi";
-import { plan } from "./planning";
+import { foresee as foreseeOf } from "./planning";
 
 /** Each case goes on where the last one ended: plan first, then what really happens. */
 describe("what plan says before, and what happens after, on the real engine", function () {
@@ -22,19 +22,10 @@ describe("what plan says before, and what happens after, on the real engine", fu
     await cloud?.close();
   });
 
-  async function foresee(...args: string[]): Promise<{ code: number | undefined; report: Report }> {
-    const { code, text } = await plan(cloud, stack, ["--json", ...args]);
-    return { code, report: JSON.parse(text) as Report };
-  }
+  const foresee = (...args: string[]) => foreseeOf(cloud, stack, ...args);
 
   const sentences = ({ blocks }: Report) =>
     blocks.map(({ reason, sentence }) => `${reason}: ${sentence}`);
-  const changes = ({ servers }: Report) =>
-    servers.map(({ change, before, after }) =>
-      [change, before?.name ?? after?.name, after?.serverType, after?.location]
-        .filter((part) => part !== undefined)
-        .join(" "),
-    );
   const servers = () =>
     [...cloud.hetzner.state.servers.values()]
       .map(({ name, serverType, location }) => `${name} ${serverType} ${location}`)
@@ -62,9 +53,9 @@ describe("what plan says before, and what happens after, on the real engine", fu
   it("out of stock in the first location: what is ordered is what was foreseen", async () => {
     await stack.configure({ "pools.arm64.locations": ["fsn1", "nbg1"] });
     cloud.hetzner.setStock("cax21", "nbg1", true);
-    const { code, report } = await foresee();
+    const { code, changes } = await foresee();
     assert.equal(code, 2);
-    assert.deepEqual(changes(report), [
+    assert.deepEqual(changes, [
       "create dev-arm64-1-1 cax21 nbg1",
       "create dev-token-service cax11 fsn1",
     ]);
@@ -83,11 +74,11 @@ describe("what plan says before, and what happens after, on the real engine", fu
     ]);
     assert.equal(code, 3);
     // Whoever decides that it is worth that gets what was foreseen.
-    const { code: allowed, report: decided } = await foresee("--allow", "budget");
-    assert.deepEqual([allowed, changes(decided)], [2, ["create dev-arm64-1-2 cax21 nbg1"]]);
+    const decided = await foresee("--allow", "budget");
+    assert.deepEqual([decided.code, decided.changes], [2, ["create dev-arm64-1-2 cax21 nbg1"]]);
     await up();
     const { monthlyCost } = (await stack.outputs()) as { monthlyCost: { net: string } };
-    assert.equal(monthlyCost.net, decided.cost?.after);
+    assert.equal(monthlyCost.net, decided.report.cost?.after);
   });
 
   it("a rescale up and down: drained as was said, the same servers, and no way back without stock", async () => {
@@ -100,8 +91,8 @@ describe("what plan says before, and what happens after, on the real engine", fu
     await up();
     await stack.configure({ "pools.arm64.serverTypes": ["cax21"] });
     cloud.hetzner.setStock("cax31", "nbg1", false);
-    const { code, report } = await foresee();
-    assert.deepEqual(changes(report).sort(), [
+    const { code, report, changes } = await foresee();
+    assert.deepEqual(changes, [
       "rescale dev-arm64-1-1 cax21 nbg1",
       "rescale dev-arm64-1-2 cax21 nbg1",
     ]);

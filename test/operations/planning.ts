@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
+import type { Report } from "../../components/plan/report";
 import type { LocalCloud } from "../../local-cloud";
 import { run } from "../../local-cloud/engine/run";
 import type { LocalStack } from "../../local-cloud/pulumi";
@@ -34,4 +35,24 @@ export async function plan(
   }
   assert.equal(stderr, "");
   return { code, text: stdout };
+}
+
+/** The plan as data, and what becomes of servers in a line each: the change, its name, and what and where it then is. */
+export async function foresee(
+  cloud: LocalCloud,
+  stack: LocalStack,
+  ...args: readonly string[]
+): Promise<{
+  readonly code: number | undefined;
+  readonly report: Report;
+  readonly changes: readonly string[];
+}> {
+  const { code, text } = await plan(cloud, stack, ["--json", ...args]);
+  const report = JSON.parse(text) as Report;
+  const changes = report.servers.map(({ change, before, after }) =>
+    [change, before?.name ?? after?.name, after?.serverType, after?.location]
+      .filter((part) => part !== undefined)
+      .join(" "),
+  );
+  return { code, report, changes: changes.sort() };
 }

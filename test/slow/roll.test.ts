@@ -6,6 +6,7 @@ import { CANARY_PATH } from "../../components/canary/path";
 import { type LocalCloud, startLocalCloud } from "../../local-cloud";
 import type { PulumiRun } from "../../local-cloud/pulumi";
 import { expectNothingLeft, finishedWell, Scene } from "../../local-cloud/story";
+import { foresee } from "../operations/planning";
 
 const OLD = ["dev-arm64-1-1", "dev-arm64-1-2"];
 const NEW = ["dev-arm64-2-1", "dev-arm64-2-2"];
@@ -123,7 +124,10 @@ describe("a roll, a host at a time, on the real engine and real providers", func
     await scene.stack.configure({ budget: undefined });
     cloud.hetzner.setStock("cax21", "fsn1", false);
     const before = scene.servers();
+    const foreseen = await foresee(cloud, scene.stack);
+    assert.deepEqual([foreseen.code, foreseen.report.outcome], [3, "blocked"]);
     const run = await fails();
+    for (const problem of foreseen.report.problems) sayPlainly(run, problem);
     sayPlainly(
       run,
       "runner-fleet:pools.arm64: found nothing that can be ordered for arm64-2-1 of cax21 (fsn1), expected one of those that can be ordered now: ",
@@ -135,6 +139,8 @@ describe("a roll, a host at a time, on the real engine and real providers", func
 
   it("keeps the old host when the canary fails on the new one", async () => {
     const before = scene.servers();
+    const foreseen = await foresee(cloud, scene.stack);
+    assert.deepEqual([foreseen.code, foreseen.changes], [2, ["roll dev-arm64-1-1 cax21 fsn1"]]);
     await writeFile(join(docker, "broken"), "");
     const { output, steps } = await fails();
     assert.match(output, /dev-arm64-2-1: its canary ended with failure/);
@@ -149,6 +155,10 @@ describe("a roll, a host at a time, on the real engine and real providers", func
   });
 
   it("goes on when it is repaired: the new host serves, and the old one goes once its job is done", async () => {
+    // The new one is there, so that what goes need not be had again.
+    cloud.hetzner.setStock("cax21", "fsn1", false);
+    const foreseen = await foresee(cloud, scene.stack);
+    assert.deepEqual([foreseen.code, foreseen.changes], [2, ["delete dev-arm64-1-1"]]);
     const id = scene.servers()[NEW[0]!];
     const count = canaries().length;
     const run = await scene.pulumi("up");
@@ -158,6 +168,7 @@ describe("a roll, a host at a time, on the real engine and real providers", func
     assert.equal(scene.servers()[NEW[0]!], id);
     const { rolls } = await scene.stack.outputs();
     assert.deepEqual(rolls, { arm64: { generation: 2, moved: 1, count: 2 } });
+    cloud.hetzner.setStock("cax21", "fsn1", true);
   });
 
   it("interrupted after it has made a server, it is resumed and makes no other", async () => {
@@ -167,6 +178,8 @@ describe("a roll, a host at a time, on the real engine and real providers", func
     assert.notEqual((await running.ended).code, 0);
     expectServers(NEW[0]!, OLD[1]!, NEW[1]!);
     const before = scene.servers();
+    const foreseen = await foresee(cloud, scene.stack);
+    assert.deepEqual([foreseen.code, foreseen.changes], [2, ["delete dev-arm64-1-2"]]);
 
     const job = scene.arm64Job("sleep 2");
     await scene.pulumi("up");
