@@ -2,6 +2,7 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
 import { type Finding, ok, orOk, problem, warning } from "./check";
+import { parseJson } from "../text/parseJson";
 import type { Context } from "./context";
 
 /** What is installed on this machine. Texts are what the programs print; undefined: the program is not there. */
@@ -84,7 +85,7 @@ function judgePlugins(
   { plugins }: Pins,
   downloads: boolean,
 ): readonly Finding[] {
-  const list = installed.safeParse(parseJson(text));
+  const list = installed.safeParse(parseJson(text ?? ""));
   if (!list.success) return [warning("Pulumi's CLI does not say which plugins are installed.")];
   return Object.entries(plugins).flatMap(([name, version]) => {
     const found = list.data.filter((one) => one.kind === "resource" && one.name === name);
@@ -122,14 +123,6 @@ export function isAtLeast(version: string, minimum: string): boolean {
 /** As Pulumi reads variables that switch something. */
 function isOn(value: string | undefined): boolean {
   return /^(1|t|true)$/i.test(value ?? "");
-}
-
-function parseJson(text: string | undefined): unknown {
-  try {
-    return JSON.parse(text ?? "");
-  } catch {
-    return undefined;
-  }
 }
 
 export async function checkTools({ environment, printed }: Context): Promise<readonly Finding[]> {

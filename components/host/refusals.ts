@@ -1,5 +1,6 @@
 import { appendFileSync, readFileSync } from "node:fs";
 import { z } from "zod";
+import { parseJson } from "../text/parseJson";
 
 /** Variable that names the file where orders that Hetzner has refused are kept, for the runs that follow. */
 export const REFUSALS_FILE = "RUNNER_FLEET_REFUSALS";
@@ -40,12 +41,4 @@ export function readRefusals(file: string | undefined): Refusal[] {
 
 export function recordRefusal(file: string, { serverType, location }: Refusal): void {
   appendFileSync(file, `${JSON.stringify({ serverType, location })}\n`);
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text) as unknown;
-  } catch {
-    return undefined;
-  }
 }

@@ -1,5 +1,7 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { z } from "zod";
+import { parseJson } from "../text/parseJson";
+import { everyPage } from "./everyPage";
 
 /** Something went wrong that its reader can understand: the message is one sentence. */
 export class HostError extends Error {}
@@ -51,7 +53,7 @@ export async function request(
       });
       const text = await answer.text();
       const { status, headers } = answer;
-      if (expected.includes(status)) return { status, body: parse(text) };
+      if (expected.includes(status)) return { status, body: parseJson(text) };
       problem = `answered ${status} to ${what}`;
       const limited =
         status === 429 ||
@@ -75,11 +77,8 @@ export async function request(
   }
 }
 
-const PAGE = 100;
-const MAX_PAGES = 100;
-
 /**
- * Everything of one of GitHub's lists, page by page.
+ * Everything of one of GitHub's lists.
  * @param path where the list is, with a query if need be
  * @param key of the list in each answer
  * @throws HostError as `request` does, and when an answer holds no such list.
@@ -91,25 +90,11 @@ export async function list<T>(
   item: z.ZodType<T>,
 ): Promise<T[]> {
   const page = z.object({ [key]: z.array(item) });
-  const all: T[] = [];
-  for (let number = 1; number <= MAX_PAGES; number++) {
-    const separator = path.includes("?") ? "&" : "?";
-    const numbered = `${path}${separator}per_page=${PAGE}&page=${number}`;
+  const read = async (numbered: string) => {
     const { body } = await request(api, "GET", numbered, [200]);
     const parsed = page.safeParse(body);
-    if (!parsed.success)
-      throw new HostError(`${api.name} answered GET ${numbered} without a list.`);
-    const items = parsed.data[key]!;
-    all.push(...items);
-    if (items.length < PAGE) return all;
-  }
-  throw new HostError(`${api.name} lists more than ${PAGE * MAX_PAGES} at ${path}.`);
-}
-
-function parse(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
+    if (parsed.success) return parsed.data[key]!;
+    throw new HostError(`${api.name} answered GET ${numbered} without a list.`);
+  };
+  return everyPage(path, read, (what) => new HostError(`${api.name} ${what}.`));
 }

@@ -3,7 +3,7 @@ import type { FleetSettings } from "../config/schema";
 import { stackLabels } from "../host/labels";
 import { centralPaths } from "../imageWorkflow/emission";
 import { isOurs } from "../imageWorkflow/workflow";
-import type { Api } from "../preflight/api";
+import { type Api, orWhereAbsent } from "../preflight/api";
 import { paged, pages } from "../preflight/facts";
 
 interface Found {
@@ -58,11 +58,7 @@ const servers = z.object({
   ...paged,
 });
 
-const PER_PAGE = 100;
-const runnerGroups = z.object({
-  total_count: z.int(),
-  runner_groups: z.array(z.object({ id: z.int(), name: z.string() })),
-});
+const runnerGroup = z.object({ id: z.int(), name: z.string() });
 const anything = z.unknown();
 const repositoryAnswer = z.object({ default_branch: z.string() });
 const fileAnswer = z.object({ content: z.string(), encoding: z.literal("base64") });
@@ -158,16 +154,10 @@ async function findRunnerGroup(
   organization: string,
   name: string,
 ): Promise<number | undefined> {
-  for (let page = 1; ; page++) {
-    const path = `/orgs/${organization}/actions/runner-groups?per_page=${PER_PAGE}&page=${page}`;
-    const answer = await api.get(path, runnerGroups);
-    // GitHub ignores the case of their names.
-    const found = answer?.runner_groups.find(
-      (one) => one.name.toLowerCase() === name.toLowerCase(),
-    );
-    if (found !== undefined) return found.id;
-    if (answer === undefined || answer.runner_groups.length < PER_PAGE) return undefined;
-  }
+  const path = `/orgs/${organization}/actions/runner-groups`;
+  const groups = await orWhereAbsent(api.list(path, "runner_groups", runnerGroup), []);
+  // GitHub ignores the case of their names.
+  return groups.find((one) => one.name.toLowerCase() === name.toLowerCase())?.id;
 }
 
 /** The file, where there is one that this program wrote. */

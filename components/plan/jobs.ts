@@ -1,6 +1,6 @@
 import { z } from "zod";
 import { slotOf } from "../host/runners";
-import type { Api } from "../preflight/api";
+import { type Api, orWhereAbsent } from "../preflight/api";
 
 /** What GitHub says of jobs at the moment; it may lag behind by a minute. */
 export interface Jobs {
@@ -13,12 +13,7 @@ export interface Jobs {
 }
 
 const PAGE = 100;
-/** An organization has 10,000 runners at most. */
-const MAX_RUNNER_PAGES = 100;
-
-const runnersPage = z.object({
-  runners: z.array(z.object({ name: z.string(), busy: z.boolean() })),
-});
+const runner = z.object({ name: z.string(), busy: z.boolean() });
 const runsPage = z.object({
   total_count: z.int(),
   workflow_runs: z.array(z.object({ id: z.int() })),
@@ -40,8 +35,8 @@ export async function readJobs(
   repositories: readonly string[],
 ): Promise<Jobs> {
   const owner = encodeURIComponent(organization);
-  const [busy, queues] = await Promise.all([
-    busyRunners(api, owner),
+  const [runners, queues] = await Promise.all([
+    orWhereAbsent(api.list(`/orgs/${owner}/actions/runners`, "runners", runner), []),
     Promise.all(
       repositories.flatMap((name) =>
         ["queued", "in_progress"].map((status) =>
@@ -51,7 +46,7 @@ export async function readJobs(
     ),
   ]);
   return {
-    busy,
+    busy: runners.filter(({ busy }) => busy).map(({ name }) => name),
     queued: queues.flatMap(({ jobs }) => jobs),
     complete: queues.every(({ complete }) => complete),
   };
@@ -72,17 +67,6 @@ export function queuedFor(labels: readonly string[], { queued }: Pick<Jobs, "que
     const wanted = job.map((label) => label.toLowerCase());
     return own.every((label) => wanted.includes(label));
   }).length;
-}
-
-async function busyRunners(api: Api, owner: string): Promise<string[]> {
-  const names: string[] = [];
-  for (let page = 1; page <= MAX_RUNNER_PAGES; page++) {
-    const path = `/orgs/${owner}/actions/runners?per_page=${PAGE}&page=${page}`;
-    const runners = (await api.get(path, runnersPage))?.runners ?? [];
-    names.push(...runners.filter(({ busy }) => busy).map(({ name }) => name));
-    if (runners.length < PAGE) break;
-  }
-  return names;
 }
 
 async function queuedJobs(

@@ -1,4 +1,6 @@
-import type { z } from "zod";
+import { z } from "zod";
+import { everyPage } from "../host/everyPage";
+import { parseJson } from "../text/parseJson";
 
 /** What the checks may replace in tests. */
 export interface ApiOptions {
@@ -13,6 +15,16 @@ export class ApiError extends Error {
     readonly status?: number,
   ) {
     super(message);
+  }
+}
+
+/** What was asked for, or `instead` where the API says that there is no such thing. */
+export async function orWhereAbsent<T>(asked: Promise<T>, instead: T): Promise<T> {
+  try {
+    return await asked;
+  } catch (error) {
+    if (error instanceof ApiError && error.status === 404) return instead;
+    throw error;
   }
 }
 
@@ -90,6 +102,19 @@ export class Api {
     if (parsed.success) return parsed.data;
     const where = parsed.error.issues[0]?.path.map(String).join(".") || "its root";
     throw this.#error(`answered GET ${path} with something else than documented, at ${where}`);
+  }
+
+  /**
+   * Everything of one of GitHub's lists.
+   * @param path where the list is, with a query if need be
+   * @param key of the list in each answer
+   * @throws ApiError on every failure.
+   */
+  async list<T>(path: string, key: string, item: z.ZodType<T>): Promise<T[]> {
+    const page = z.object({ [key]: z.array(item) });
+    const read = async (numbered: string) =>
+      this.parse(numbered, await this.ask(numbered, [200]), page)[key]!;
+    return everyPage(path, read, (what) => this.#error(what));
   }
 
   async #retried(path: string, method: string): Promise<RawAnswer> {
@@ -175,14 +200,6 @@ function waitOf(headers: Headers): number | undefined {
     headers.get("x-ratelimit-reset") ?? headers.get("ratelimit-reset") ?? Number.NaN,
   );
   return reset >= 0 ? Math.max(0, reset * 1000 - Date.now()) : undefined;
-}
-
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }
 
 /** Hetzner says `{error: {message}}`, GitHub `{message}`. */

@@ -186,22 +186,13 @@ async function readRates(api: Api): Promise<Rates> {
   };
 }
 
-const RUNNERS_PER_PAGE = 100;
-/** An organization has 10,000 runners at most. */
-const MAX_RUNNER_PAGES = 100;
-const runnersPage = z.object({
-  runners: z.array(
-    z.object({
-      name: z.string(),
-      status: z.string(),
-      busy: z.boolean(),
-      version: z.string().nullish(),
-    }),
-  ),
+const runner = z.object({
+  name: z.string(),
+  status: z.string(),
+  busy: z.boolean(),
+  version: z.string().nullish(),
 });
-const GROUPS_PER_PAGE = 100;
-const MAX_GROUP_PAGES = 20;
-const groupsPage = z.object({ runner_groups: z.array(z.object({ name: z.string() })) });
+const runnerGroup = z.object({ name: z.string() });
 const variableAnswer = z.object({ value: z.string() });
 
 async function readGitHub(
@@ -248,32 +239,18 @@ async function readGitHub(
 }
 
 async function readRunners(api: Api, owner: string): Promise<RunnerReading[]> {
-  const all: RunnerReading[] = [];
-  for (let page = 1; page <= MAX_RUNNER_PAGES; page++) {
-    const path = `/orgs/${owner}/actions/runners?per_page=${RUNNERS_PER_PAGE}&page=${page}`;
-    const { runners } = api.parse(path, await api.ask(path, [200]), runnersPage);
-    all.push(
-      ...runners.map(({ name, status, busy, version }) => ({
-        name,
-        online: status === "online",
-        busy,
-        version: version ?? undefined,
-      })),
-    );
-    if (runners.length < RUNNERS_PER_PAGE) break;
-  }
-  return all;
+  const runners = await api.list(`/orgs/${owner}/actions/runners`, "runners", runner);
+  return runners.map(({ name, status, busy, version }) => ({
+    name,
+    online: status === "online",
+    busy,
+    version: version ?? undefined,
+  }));
 }
 
 async function readGroups(api: Api, owner: string): Promise<string[]> {
-  const names: string[] = [];
-  for (let page = 1; page <= MAX_GROUP_PAGES; page++) {
-    const path = `/orgs/${owner}/actions/runner-groups?per_page=${GROUPS_PER_PAGE}&page=${page}`;
-    const groups = api.parse(path, await api.ask(path, [200]), groupsPage).runner_groups;
-    names.push(...groups.map(({ name }) => name));
-    if (groups.length < GROUPS_PER_PAGE) break;
-  }
-  return names;
+  const path = `/orgs/${owner}/actions/runner-groups`;
+  return (await api.list(path, "runner_groups", runnerGroup)).map(({ name }) => name);
 }
 
 async function readVariables(
