@@ -95,7 +95,8 @@ export function createContext(options: StackOptions = {}): Context {
     const text = await opened
       .pulumi(["stack", "export", "--stack", opened.name])
       .catch((error: Error) => Promise.reject(neverMade(error, opened) ?? error));
-    return { hosts: recordedHosts(text), resources: recordedResources(text) };
+    const resources = recordedResources(text);
+    return { hosts: recordedHosts(resources), resources };
   });
   const outputs = async () => {
     const { resources } = await recorded();

@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { stackLabels } from "../host/labels";
+import { stackSelector } from "../host/labels";
 import type { Api } from "../preflight/api";
 import { paged, pages } from "../preflight/facts";
 
@@ -73,7 +73,7 @@ const listed = z.array(z.object({ id: z.int(), name: z.string() }));
 export async function readThings(api: Api, prefix: string): Promise<Thing[]> {
   const lists = await Promise.all(
     KINDS.map(async (kind) => {
-      const found = await readList(api, kind.path, selector(prefix));
+      const found = await readList(api, kind.path, stackSelector(prefix));
       return found.map(({ id, name }) => ({ kind, id, name }));
     }),
   );
@@ -82,7 +82,7 @@ export async function readThings(api: Api, prefix: string): Promise<Thing[]> {
 
 /** Servers that carry the stack's labels. */
 export function readServers(api: Api, prefix: string): Promise<Server[]> {
-  return readList(api, "servers", selector(prefix));
+  return readList(api, "servers", stackSelector(prefix));
 }
 
 /** Whether the project has a server of this name, whatever its labels. */
@@ -100,9 +100,4 @@ async function readList(api: Api, path: string, query: string): Promise<Server[]
   return found
     .flatMap((page) => listed.parse(page[path]))
     .map(({ id, name }) => ({ id: String(id), name }));
-}
-
-function selector(prefix: string): string {
-  const labels = Object.entries(stackLabels(prefix)).map((label) => label.join("="));
-  return `label_selector=${encodeURIComponent(labels.join())}`;
 }

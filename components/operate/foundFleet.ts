@@ -1,6 +1,6 @@
 import { z } from "zod";
 import type { FleetSettings } from "../config/schema";
-import { stackLabels } from "../host/labels";
+import { stackSelector } from "../host/labels";
 import { centralPaths } from "../imageWorkflow/emission";
 import { isOurs } from "../imageWorkflow/workflow";
 import { type Api, orWhereAbsent } from "../preflight/api";
@@ -76,8 +76,7 @@ export async function findFleet(
     "organization" | "runnerGroup" | "routing" | "targets" | "reusableWorkflows"
   >,
 ): Promise<FoundFleet> {
-  const selector = Object.entries(stackLabels(prefix)).map((label) => label.join("="));
-  const ours = `label_selector=${encodeURIComponent(selector.join())}`;
+  const ours = stackSelector(prefix);
   const [network, firewall, sshKey, groups, machines, rest] = await Promise.all([
     pages(hetzner, `/networks?${ours}`, networks),
     pages(hetzner, `/firewalls?${ours}`, firewalls),

@@ -3,7 +3,7 @@ import type { ApiAccess, FleetConfig } from "../config/load";
 import { CANARY_PATH } from "../canary/path";
 import { githubApiUrl } from "../config/githubUrl";
 import type { FleetSettings, TargetSettings } from "../config/schema";
-import { stackLabels } from "../host/labels";
+import { stackSelector } from "../host/labels";
 import { centralPaths } from "../imageWorkflow/emission";
 import { type Proposal, proposalBranch } from "../imageWorkflow/proposal";
 import { isOurs } from "../imageWorkflow/workflow";
@@ -339,8 +339,7 @@ export async function readHetzner(
   options: ApiOptions,
 ): Promise<HetznerFacts> {
   const api = hetznerApi(access, options);
-  const selector = Object.entries(stackLabels(prefix)).map((label) => label.join("="));
-  const ours = `label_selector=${encodeURIComponent(selector.join())}`;
+  const ours = stackSelector(prefix);
   const [serverTypes, locations, servers, sshKeys, firewalls, pricing] = await Promise.all([
     readServerTypes(api),
     readLocations(api),

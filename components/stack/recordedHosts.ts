@@ -74,10 +74,9 @@ const componentOutputs = z.object({ hostKey: z.string(), sshPort: z.number() });
 
 /**
  * The servers of a stack, in the order of their names.
- * @param text what `pulumi stack export` prints; secrets in it stay encrypted
+ * @param living what is in its state; secrets in it stay encrypted
  */
-export function recordedHosts(text: string): RecordedHost[] {
-  const living = recordedResources(text);
+export function recordedHosts(living: readonly RecordedResource[]): RecordedHost[] {
   const named = (name: string, type: string) =>
     living.find((one) => one.type === type && one.urn.endsWith(`::${name}`));
   return living

@@ -6,7 +6,7 @@ import { parseDocument } from "yaml";
 import type { ApiAccess } from "../config/load";
 import { type FleetSettings, stackNameProblem } from "../config/schema";
 import { readStackFile } from "../render/stackFile";
-import { type RecordedHost, recordedHosts } from "./recordedHosts";
+import { type RecordedHost, recordedHosts, recordedResources } from "./recordedHosts";
 
 /** How people name a stack on a command line. */
 export interface StackOptions {
@@ -87,7 +87,8 @@ export async function openStack(options: StackOptions = {}): Promise<Stack> {
     hcloud: { token: hcloudToken, endpoint: hcloudEndpoint },
     github: { token: githubToken, endpoint: githubEndpoint },
     options: ofFile,
-    hosts: async () => recordedHosts(await pulumi(["stack", "export", "--stack", name])),
+    hosts: async () =>
+      recordedHosts(recordedResources(await pulumi(["stack", "export", "--stack", name]))),
     outputs: async () =>
       JSON.parse(await pulumi(["stack", "output", "--json", "--stack", name])) as Record<
         string,

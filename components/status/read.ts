@@ -1,7 +1,7 @@
 import { z } from "zod";
 import type { Rates } from "../costs/bill";
 import { STACK_DIRECTORY } from "../host/compose";
-import { stackLabels } from "../host/labels";
+import { stackSelector } from "../host/labels";
 import { runOverSsh, SshError, type SshFailure, type SshTarget } from "../host/ssh";
 import type { Api, ApiOptions } from "../preflight/api";
 import {
@@ -63,15 +63,18 @@ export async function readStatus(
     if (!problems.includes(sentence)) problems.push(sentence);
     return undefined;
   };
-  const state = stack.pulumi(["stack", "export", "--stack", stack.name]);
+  const state = stack.pulumi(["stack", "export", "--stack", stack.name]).then((text) => {
+    const resources = recordedResources(text);
+    return { hosts: recordedHosts(resources), resources };
+  });
   const hetzner = readHetzner(stack, options, say);
-  const [text, { servers, rates }, github, hosts] = await Promise.all([
+  const [recorded, { servers, rates }, github, hosts] = await Promise.all([
     state,
     hetzner,
     readGitHub(stack, readAt, options, say),
     readHosts(
       stack,
-      state.then(recordedHosts),
+      state.then((found) => found.hosts),
       hetzner.then((found) => found.servers),
       options,
     ),
@@ -80,7 +83,7 @@ export async function readStatus(
     stack: stack.name,
     settings,
     readAt,
-    recorded: { hosts: recordedHosts(text), resources: recordedResources(text) },
+    recorded,
     servers,
     rates,
     ...github,
@@ -135,8 +138,7 @@ async function readHetzner(
 ): Promise<Pick<Reading, "servers" | "rates">> {
   const read = <T>(what: (api: Api) => Promise<T>) =>
     orSaid(async () => what(hetznerApi(stack.hcloud, options)), hetznerObstacle, say);
-  const selector = Object.entries(stackLabels(stack.prefix)).map((label) => label.join("="));
-  const path = `/servers?label_selector=${encodeURIComponent(selector.join())}`;
+  const path = `/servers?${stackSelector(stack.prefix)}`;
   const [servers, rates] = await Promise.all([
     read(async (api) => (await pages(api, path, serversPage)).flatMap((page) => page.servers)),
     read(readRates),

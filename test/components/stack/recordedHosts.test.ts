@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { recordedHosts } from "../../../components/stack/recordedHosts";
+import { recordedHosts, recordedResources } from "../../../components/stack/recordedHosts";
 
 const URN = "urn:pulumi:dev::runner-fleet";
 
@@ -35,7 +35,7 @@ function retirement(key: string, environment: Record<string, string>) {
 }
 
 const read = (...resources: unknown[]) =>
-  recordedHosts(JSON.stringify({ deployment: { resources } }));
+  recordedHosts(recordedResources(JSON.stringify({ deployment: { resources } })));
 
 describe("the hosts that a state has", () => {
   const host = {
@@ -107,7 +107,10 @@ describe("the hosts that a state has", () => {
   });
 
   it("are none in an empty state", () => {
-    assert.deepEqual(recordedHosts('{"version":3,"deployment":{"resources":null}}'), []);
-    assert.deepEqual(recordedHosts('{"version":3}'), []);
+    assert.deepEqual(
+      recordedHosts(recordedResources('{"version":3,"deployment":{"resources":null}}')),
+      [],
+    );
+    assert.deepEqual(recordedHosts(recordedResources('{"version":3}')), []);
   });
 });
