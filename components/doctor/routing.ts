@@ -1,5 +1,6 @@
 import { routedPool, routedRunsOn } from "../githubOrg/runsOn";
 import { request } from "../host/request";
+import { hasLabels } from "../host/runners";
 import { selectRepositories } from "../preflight/repositories";
 import type { RecordedResource } from "../stack/recordedHosts";
 import { type Finding, orOk, problem, skipped, warning } from "./check";
@@ -129,8 +130,7 @@ function isServed({ labels, group }: RunsOn, { runners, groups }: Routes): boole
     if (!runner.online || (group !== undefined && (id === undefined || runner.group !== id))) {
       return false;
     }
-    const has = runner.labels.map((label) => label.toLowerCase());
-    return labels.every((label) => has.includes(label.toLowerCase()));
+    return hasLabels(runner.labels, labels);
   });
 }
 

@@ -1,4 +1,5 @@
-import { deleteRunner, slotOf } from "../host/runners";
+import { hostOfRunner, hostOfSlot, slotOf } from "../host/runnerNames";
+import { deleteRunner } from "../host/runners";
 import { hasServer } from "./hetznerProject";
 import { type Finding, orOk, problem, skipped, warning } from "./check";
 import type { Context } from "./context";
@@ -30,10 +31,10 @@ export function hostOf(
   runner: string,
   { prefix, pools }: Pick<Sight, "prefix" | "pools">,
 ): { readonly host: string; readonly isOurs: boolean } | undefined {
-  const slot = slotOf(runner);
-  const [, host, pool] = (slot === runner ? null : /^((.+)-\d+-\d+)-\d{1,2}$/.exec(slot)) ?? [];
-  if (host === undefined || pool === undefined || !pool.startsWith(`${prefix}-`)) return undefined;
-  return { host, isOurs: pools.includes(pool.slice(prefix.length + 1)) };
+  const host = hostOfRunner(runner, prefix);
+  if (host === undefined) return undefined;
+  const pool = host.slice(prefix.length + 1).replace(/-\d+-\d+$/, "");
+  return { host, isOurs: pools.includes(pool) };
 }
 
 /** @param githubUrl where GitHub is, as gh is told */
@@ -100,10 +101,6 @@ export function judgeRunners(sight: Sight, githubUrl: string): readonly RunnerFi
       ? "No runner is there, and no server that should have one."
       : `The runners of all ${expected.length} slots are online, and no others are in the way.`,
   );
-}
-
-function hostOfSlot(slot: string): string {
-  return slot.replace(/-\d+$/, "");
 }
 
 /** Between two jobs a slot has no runner for so long, in milliseconds. */

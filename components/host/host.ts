@@ -4,6 +4,7 @@ import * as pulumi from "@pulumi/pulumi";
 import * as random from "@pulumi/random";
 import { userError } from "../config/userError";
 import { epoch } from "../epoch/epoch";
+import { hetznerBase } from "../preflight/facts";
 import { secretVariable } from "../secretVariable/secretVariable";
 import { baseModel, type HostFirewall } from "./base";
 import {
@@ -21,8 +22,6 @@ import { runOverSsh, type SshTarget } from "./ssh";
 
 /** Debian 13: Docker, compose and their security updates come from the distribution. */
 const IMAGE = "debian-13";
-
-const HETZNER_API = "https://api.hetzner.cloud/v1";
 
 /** How long the runners of a new host that nothing reaches into may take until GitHub lists them as online, in seconds. */
 const ONLINE_TIMEOUT = 900;
@@ -269,7 +268,7 @@ export class Host extends pulumi.ComponentResource {
           // Gone before anything that the stack needs, such as the service where its runners deregister.
           HOST: pulumi.unsecret(pulumi.output(args.stack).apply(() => args.serverName)),
           SERVER_ID: server.id,
-          HCLOUD_API: hetznerApi(environment),
+          HCLOUD_API: hetznerBase(environment.hetzner.endpoint),
           ...secretVariable("HCLOUD_TOKEN", environment.hetzner.token),
           ...(environment.management === "ssh" && {
             SSH_HOST: server.ipv4Address,
@@ -416,10 +415,6 @@ export function checkedUserData(
   return text;
 }
 
-function hetznerApi({ hetzner }: Pick<HostEnvironment, "hetzner">): string {
-  return (hetzner.endpoint ?? HETZNER_API).replace(/\/+$/, "");
-}
-
 function githubVariables(
   { github }: HostEnvironment,
   { organization }: NonNullable<HostArgs["runners"]>,
@@ -463,7 +458,7 @@ export function drainBeforeRescale(
       serverId: args.id,
       hetzner: {
         name: "Hetzner",
-        baseUrl: hetznerApi(environment),
+        baseUrl: hetznerBase(environment.hetzner.endpoint),
         token: token ?? process.env.HCLOUD_TOKEN ?? "",
       },
       drain,

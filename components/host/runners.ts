@@ -1,5 +1,6 @@
 import { z } from "zod";
 import { type ApiTarget, list, request } from "./request";
+import { isRunnerOf } from "./runnerNames";
 
 /** GitHub's list of an organization's self-hosted runners, as far as hosts are concerned. */
 
@@ -31,20 +32,20 @@ export async function organizationRunners(
   }));
 }
 
-/** The runners of a host: called as the host, the number of the slot and the six characters of one job's runner. */
+/** The runners that are called as those of this host. */
 export async function runnersOf(
   github: ApiTarget,
   organization: string,
   host: string,
 ): Promise<ListedRunner[]> {
-  const isSlot = new RegExp(`^${host}-\\d{1,2}$`);
   const runners = await organizationRunners(github, organization);
-  return runners.filter(({ name }) => isSlot.test(slotOf(name)));
+  return runners.filter(({ name }) => isRunnerOf(host, name));
 }
 
-/** Name of the slot that a runner is of, such as dev-arm64-1-1-2 for dev-arm64-1-1-2-x7k2p9. */
-export function slotOf(runner: string): string {
-  return runner.replace(/-[a-z0-9]{6}$/, "");
+/** Whether a runner, or a job, has all of these labels; GitHub ignores their case. */
+export function hasLabels(own: readonly string[], labels: readonly string[]): boolean {
+  const lower = own.map((label) => label.toLowerCase());
+  return labels.every((label) => lower.includes(label.toLowerCase()));
 }
 
 /** @returns "busy" when GitHub refuses because the runner has a job. */

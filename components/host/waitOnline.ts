@@ -1,6 +1,7 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { type ApiTarget, HostError } from "./request";
-import { runnersOf, slotOf } from "./runners";
+import { slotOf } from "./runnerNames";
+import { runnersOf } from "./runners";
 
 /** Runners of a host that nothing reaches into. */
 export interface AwaitedRunners {

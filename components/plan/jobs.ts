@@ -1,5 +1,6 @@
 import { z } from "zod";
-import { slotOf } from "../host/runners";
+import { isRunnerOf } from "../host/runnerNames";
+import { hasLabels } from "../host/runners";
 import { type Api, orWhereAbsent } from "../preflight/api";
 
 /** What GitHub says of jobs at the moment; it may lag behind by a minute. */
@@ -54,19 +55,12 @@ export async function readJobs(
 
 /** How many of the runners of a host have a job. */
 export function runningOn(server: string, { busy }: Pick<Jobs, "busy">): number {
-  return busy.filter((runner) => {
-    const slot = slotOf(runner);
-    return slot.startsWith(`${server}-`) && /^\d+$/.test(slot.slice(server.length + 1));
-  }).length;
+  return busy.filter((runner) => isRunnerOf(server, runner)).length;
 }
 
-/** How many jobs wait that runners with these labels could take; GitHub ignores the case of labels. */
+/** How many jobs wait that runners with these labels could take. */
 export function queuedFor(labels: readonly string[], { queued }: Pick<Jobs, "queued">): number {
-  const own = labels.map((label) => label.toLowerCase());
-  return queued.filter((job) => {
-    const wanted = job.map((label) => label.toLowerCase());
-    return own.every((label) => wanted.includes(label));
-  }).length;
+  return queued.filter((job) => hasLabels(job, labels)).length;
 }
 
 async function queuedJobs(

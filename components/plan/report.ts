@@ -289,12 +289,12 @@ function plainChange(step: Step): Change | undefined {
   }
 }
 
-/** The parts of a host's name in the program: pool, generation and number. */
-const HOST_KEY = /^(.+)-(\d+)-(\d+)$/;
+/** The parts of a host's name, in the program and at Hetzner: pool, generation and number. */
+const HOST_NAME = /^(.+)-(\d+)-(\d+)$/;
 
 /** Joins each host of a new generation with the one of an old generation whose place it takes. */
 function withRolls(changes: readonly Change[]): Change[] {
-  const part = (one: Change, index: 2 | 3) => Number(HOST_KEY.exec(one.key)?.[index] ?? 0);
+  const part = (one: Change, index: 2 | 3) => Number(HOST_NAME.exec(one.key)?.[index] ?? 0);
   const joined = new Map<Change, Change>();
   for (const created of changes.filter(({ change }) => change === "create")) {
     const candidates = changes.filter(
@@ -392,7 +392,7 @@ function stockBlocks(
             );
       case "delete": {
         // A host of another generation has its place already.
-        if (pool !== undefined && remaining.some((one) => numberOf(one.name) === numberOf(name))) {
+        if (pool !== undefined && remaining.some((one) => placeOf(one.name) === placeOf(name))) {
           return [];
         }
         // Whatever serves as well: the same in another configured location, or another configured type.
@@ -419,8 +419,8 @@ function stockBlocks(
 }
 
 /** A host's name without its generation, such as dev-arm64-2 of dev-arm64-1-2. */
-function numberOf(name: string): string {
-  return name.replace(/-\d+-(\d+)$/, "-$1");
+function placeOf(name: string): string {
+  return name.replace(HOST_NAME, "$1-$3");
 }
 
 /** What a pool's servers, or the token service's, may be; undefined for a pool that goes. */

@@ -1,7 +1,7 @@
 import { setTimeout as pause } from "node:timers/promises";
 import { z } from "zod";
 import { type ApiTarget, list } from "../host/request";
-import { organizationRunners } from "../host/runners";
+import { hasLabels, organizationRunners } from "../host/runners";
 
 /** Jobs that a pool's runners could take. */
 export interface PoolQueue {
@@ -70,7 +70,7 @@ async function queuedJobs(
     requests += 1 + runs.length;
     for (const { id, html_url } of runs) {
       const jobs = await list(github, `${root}/${id}/jobs?filter=latest`, "jobs", job);
-      const ours = jobs.filter((one) => one.status === "queued" && hasAll(one.labels, labels));
+      const ours = jobs.filter((one) => one.status === "queued" && hasLabels(one.labels, labels));
       found.push(...ours.map(() => html_url));
     }
   }
@@ -79,10 +79,5 @@ async function queuedJobs(
 
 async function runnersOnline({ github, organization, labels }: PoolQueue): Promise<number> {
   const runners = await organizationRunners(github, organization);
-  return runners.filter((one) => one.online && hasAll(one.labels, labels)).length;
-}
-
-function hasAll(some: readonly string[], labels: readonly string[]): boolean {
-  const lower = some.map((label) => label.toLowerCase());
-  return labels.every((label) => lower.includes(label.toLowerCase()));
+  return runners.filter((one) => one.online && hasLabels(one.labels, labels)).length;
 }

@@ -1,6 +1,6 @@
 import type { RecordedResource } from "../stack/recordedHosts";
 import { ORGANIZATION, type Reading } from "./reading";
-import { hostOfRunner } from "./runnerNames";
+import { hostOfRunner } from "../host/runnerNames";
 
 const GROUP = "github:index/actionsRunnerGroup:ActionsRunnerGroup";
 const SERVER = "hcloud:index/server:Server";

@@ -12,7 +12,7 @@ import { formatAmount, formatBudget, parseAmount } from "../pricing/pricing";
 import { lifeSentence, type RunnerLife, runnerLife } from "../runnerVersions/runnerLife";
 import { drift } from "./drift";
 import { type HostReport, type JobReading, ORGANIZATION, type Reading } from "./reading";
-import { hostOfRunner, slotNumber } from "./runnerNames";
+import { hostOfRunner, slotNumber } from "../host/runnerNames";
 
 /** A fleet at one moment, in plain values: what `--json` prints, and what the table and the page show. */
 export interface FleetStatus {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { fleetStatus } from "../../../components/status/model";
 import { ORGANIZATION, type Reading } from "../../../components/status/reading";
-import { hostOfRunner, slotNumber } from "../../../components/status/runnerNames";
+import { hostOfRunner, slotNumber } from "../../../components/host/runnerNames";
 import { host, job, reading, server } from "./statuses";
 
 const of = (change: Partial<Reading>) => fleetStatus(reading(change));
