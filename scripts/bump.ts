@@ -10,6 +10,7 @@ import { EXCEPTIONS, pinTable } from "../components/pins/table";
 import { readStackFile } from "../components/render/stackFile";
 import { stackNameProblem } from "../components/config/schema";
 import { textTable } from "../components/text/table";
+import { codeOf, readText } from "../components/text/files";
 import { readArguments, runScript, STACK_OPTIONS } from "./script";
 
 const OPTIONS = {
@@ -215,16 +216,6 @@ function baseUrl(option: string, text: string | undefined): string | undefined {
   throw new Error(`--${option}: found no URL, expected an absolute http or https URL.`);
 }
 
-async function readText(path: string, expected: string): Promise<string> {
-  try {
-    return await readFile(path, "utf8");
-  } catch (error) {
-    throw new Error(`${path} cannot be read (${codeOf(error)}), expected ${expected}.`, {
-      cause: error,
-    });
-  }
-}
-
 async function readOptional(path: string): Promise<string | undefined> {
   try {
     return await readFile(path, "utf8");
@@ -240,10 +231,6 @@ async function write(path: string, text: string): Promise<void> {
   } catch (error) {
     throw new Error(`${path} cannot be written (${codeOf(error)}).`, { cause: error });
   }
-}
-
-function codeOf(error: unknown): string {
-  return (error as NodeJS.ErrnoException).code ?? String(error);
 }
 
 runScript(bump);

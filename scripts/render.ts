@@ -1,9 +1,10 @@
-import { chmod, mkdir, readFile, writeFile } from "node:fs/promises";
+import { chmod, mkdir, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
-import { parseArgs } from "node:util";
 import { stackNameProblem } from "../components/config/schema";
 import { renderFleet } from "../components/render/render";
 import { readStackFile } from "../components/render/stackFile";
+import { codeOf, readText } from "../components/text/files";
+import { readArguments, runScript } from "./script";
 
 const USAGE = "expected --stack NAME and --out DIR";
 
@@ -11,7 +12,7 @@ const USAGE = "expected --stack NAME and --out DIR";
  * Writes what a stack would put into repositories and on hosts to a folder, without engine, network or secrets. Run it
  * in the folder with Pulumi.yaml. Files that are there already are overwritten, others are left alone.
  */
-async function render(): Promise<void> {
+async function render(): Promise<number> {
   const { stack, out } = options();
   const problem = stackNameProblem(stack);
   if (problem !== undefined) throw new Error(problem);
@@ -35,37 +36,17 @@ async function render(): Promise<void> {
     process.stdout.write(`${file}\n`);
   }
   for (const note of notes) process.stderr.write(`${note}\n`);
+  return 0;
 }
 
 function options(): { readonly stack: string; readonly out: string } {
-  try {
-    const { values } = parseArgs({
-      options: { stack: { type: "string" }, out: { type: "string" } },
-    });
-    const { stack, out } = values;
-    if (stack !== undefined && out !== undefined && out !== "") return { stack, out };
-  } catch (error) {
-    const [first] = (error as Error).message.split(". ", 1);
-    throw new Error(`${first}, ${USAGE}.`, { cause: error });
-  }
+  const { values } = readArguments(
+    { options: { stack: { type: "string" }, out: { type: "string" } } },
+    USAGE,
+  );
+  const { stack, out } = values;
+  if (stack !== undefined && out !== undefined && out !== "") return { stack, out };
   throw new Error(`An option is missing, ${USAGE}.`);
 }
 
-async function readText(path: string, expected: string): Promise<string> {
-  try {
-    return await readFile(path, "utf8");
-  } catch (error) {
-    throw new Error(`${path} cannot be read (${codeOf(error)}), expected ${expected}.`, {
-      cause: error,
-    });
-  }
-}
-
-function codeOf(error: unknown): string {
-  return (error as NodeJS.ErrnoException).code ?? String(error);
-}
-
-render().catch((error: unknown) => {
-  process.stderr.write(`${error instanceof Error ? error.message : String(error)}\n`);
-  process.exitCode = 1;
-});
+runScript(render);

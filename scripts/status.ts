@@ -7,6 +7,7 @@ import { renderPage } from "../components/status/page";
 import { readStatus } from "../components/status/read";
 import { renderTable } from "../components/status/table";
 import { openStack, type Stack } from "../components/stack/stack";
+import { codeOf } from "../components/text/files";
 import { interruptSignal } from "./interruptSignal";
 import { readArguments, runScript, STACK_OPTIONS } from "./script";
 
@@ -113,8 +114,7 @@ async function writePage(file: string, status: FleetStatus): Promise<void> {
   try {
     await writeFile(file, renderPage(status));
   } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    throw new Error(`${file} cannot be written (${code ?? String(error)}).`, { cause: error });
+    throw new Error(`${file} cannot be written (${codeOf(error)}).`, { cause: error });
   }
 }
 

@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { readRefusals, type Refusal, REFUSALS_FILE } from "../components/host/refusals";
 import { listPlaces } from "../components/runnerPool/placement";
 import { type RollProgress, rollSentence } from "../components/runnerPool/roll";
+import { NO_PULUMI } from "../components/stack/stack";
 import { readArguments, runScript, STACK_OPTIONS } from "./script";
 
 const USAGE =
@@ -51,10 +52,11 @@ async function up(args: readonly string[], environment: NodeJS.ProcessEnv): Prom
   for (const signal of SIGNALS) process.on(signal, onInterrupt);
   try {
     for (;;) {
-      const before = readRefusals(file);
+      const known = readRefusals(file);
       const code = await runPulumi(["up", ...options], { ...environment, [REFUSALS_FILE]: file });
-      const refused = readRefusals(file).filter((one) => !before.some(isSame(one)));
-      if (code === 0 && !interrupted) {
+      const refused = readRefusals(file).filter((one) => !known.some(isSame(one)));
+      if (interrupted) return code;
+      if (code === 0) {
         const unfinished = await readRolls(ofStack, environment);
         const before = rolls;
         rolls = JSON.stringify(unfinished);
@@ -65,7 +67,7 @@ async function up(args: readonly string[], environment: NodeJS.ProcessEnv): Prom
         if (performance.now() - began > minutes * 60_000) return code;
         continue;
       }
-      if (code === 0 || interrupted || refused.length === 0) return code;
+      if (refused.length === 0) return code;
       process.stderr.write(
         `Hetzner had no room for ${listPlaces(refused)}: again, with the next choice.\n`,
       );
@@ -100,11 +102,7 @@ function runPulumi(args: readonly string[], environment: NodeJS.ProcessEnv): Pro
   return new Promise((resolve, reject) => {
     const pulumi = spawn("pulumi", args, { stdio: "inherit", env: environment });
     pulumi.once("error", (error: NodeJS.ErrnoException) => {
-      reject(
-        error.code === "ENOENT"
-          ? new Error("The program pulumi is not on the PATH, expected Pulumi's CLI there.")
-          : error,
-      );
+      reject(error.code === "ENOENT" ? new Error(NO_PULUMI) : error);
     });
     pulumi.once("exit", (code) => resolve(code ?? 1));
   });

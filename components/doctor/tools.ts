@@ -2,6 +2,7 @@ import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { z } from "zod";
 import { type Finding, ok, orOk, problem, warning } from "./check";
+import { NO_PULUMI } from "../stack/stack";
 import { parseJson } from "../text/parseJson";
 import type { Context } from "./context";
 
@@ -56,7 +57,7 @@ export function judgeTools(tools: Tools, pins: Pins): readonly Finding[] {
     findings.push(problem(`Node is ${node.replace(/^v/, "")}, expected ${pins.node} or newer.`));
   }
   if (cli === undefined) {
-    findings.push(problem("The program pulumi is not on the PATH, expected Pulumi's CLI there."));
+    findings.push(problem(NO_PULUMI));
   } else if (!isAtLeast(cli, pins.sdk) || !/^3\./.test(cli)) {
     findings.push(
       problem(

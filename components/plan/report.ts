@@ -11,6 +11,7 @@ import {
 } from "../runnerPool/placement";
 import { lifeSentence } from "../runnerVersions/runnerLife";
 import type { PoolLife } from "../runnerVersions/stackLives";
+import { enumerate } from "../text/words";
 import { type Jobs, queuedFor, runningOn } from "./jobs";
 import type { Preview, Step } from "./preview";
 
@@ -637,9 +638,4 @@ function textOf({ old, new: wanted }: Step, key: string): string {
 /** The engine is at many resources at once: what it says first differs from run to run. */
 function byName<T>(name: (one: T) => string): (one: T, other: T) => number {
   return (one, other) => (name(one) < name(other) ? -1 : name(one) > name(other) ? 1 : 0);
-}
-
-function enumerate(names: readonly string[]): string {
-  const last = names.at(-1) ?? "";
-  return names.length < 2 ? last : `${names.slice(0, -1).join(", ")} or ${last}`;
 }

@@ -38,6 +38,7 @@ import {
   type TokenFacts,
 } from "./facts";
 import { lifeSentence, runnerLife } from "../runnerVersions/runnerLife";
+import { enumerate, quote } from "../text/words";
 import { githubObstacle, hetznerObstacle, PROVIDER_TOKEN, tokenObstacle } from "./obstacles";
 
 /** GitHub's limit of the name of a runner, in characters. */
@@ -1023,15 +1024,6 @@ function appProblems(
             'one with "Self-hosted runners: write", which the App has to ask for and an owner of the organization to accept',
           );
   }
-}
-
-function quote(text: string): string {
-  return JSON.stringify(text);
-}
-
-function enumerate(names: readonly string[], conjunction: "or" | "and" = "or"): string {
-  const last = names.at(-1) ?? "";
-  return names.length < 2 ? last : `${names.slice(0, -1).join(", ")} ${conjunction} ${last}`;
 }
 
 function day(date: Date): string {

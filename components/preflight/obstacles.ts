@@ -1,5 +1,6 @@
 import { githubServerUrl } from "../config/githubUrl";
 import { GITHUB_URL } from "../config/schema";
+import { quote } from "../text/words";
 import type { Obstacle, ServersDiffer } from "./facts";
 
 export const PROVIDER_TOKEN = "github:token (or GITHUB_TOKEN)";
@@ -57,8 +58,4 @@ export function tokenObstacle(key: string, obstacle: Obstacle): string {
     case "failed":
       return obstacle.sentence;
   }
-}
-
-function quote(text: string): string {
-  return JSON.stringify(text);
 }

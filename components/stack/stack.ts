@@ -1,11 +1,11 @@
 import { execFile } from "node:child_process";
-import { readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { parseDocument } from "yaml";
 import type { ApiAccess } from "../config/load";
 import { type FleetSettings, stackNameProblem } from "../config/schema";
 import { readStackFile } from "../render/stackFile";
+import { readText } from "../text/files";
 import { type RecordedHost, recordedHosts, recordedResources } from "./recordedHosts";
 
 /** How people name a stack on a command line. */
@@ -99,6 +99,9 @@ export async function openStack(options: StackOptions = {}): Promise<Stack> {
   };
 }
 
+/** What is said where the program cannot be started. */
+export const NO_PULUMI = "The program pulumi is not on the PATH, expected Pulumi's CLI there.";
+
 const execute = promisify(execFile);
 
 /** State of a large fleet is some megabytes of JSON. */
@@ -119,9 +122,7 @@ async function runPulumi(
   } catch (error) {
     const { code, stderr } = error as { code?: unknown; stderr?: string };
     if (code === "ENOENT") {
-      throw new Error("The program pulumi is not on the PATH, expected Pulumi's CLI there.", {
-        cause: error,
-      });
+      throw new Error(NO_PULUMI, { cause: error });
     }
     const said =
       (stderr ?? "")
@@ -130,16 +131,5 @@ async function runPulumi(
         .at(-1)
         ?.replace(/^error: /, "") ?? "";
     throw new Error(`pulumi ${args.slice(0, 2).join(" ")} fails: ${said}`, { cause: error });
-  }
-}
-
-async function readText(path: string, expected: string): Promise<string> {
-  try {
-    return await readFile(path, "utf8");
-  } catch (error) {
-    const { code } = error as NodeJS.ErrnoException;
-    throw new Error(`${path} cannot be read (${code ?? String(error)}), expected ${expected}.`, {
-      cause: error,
-    });
   }
 }
