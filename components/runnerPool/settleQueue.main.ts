@@ -3,7 +3,7 @@ import { settleQueue } from "./settleQueue";
 /** Waits for the queue that the environment describes: run before the hosts of a pool go. */
 async function main(): Promise<void> {
   const { GITHUB_API = "", GITHUB_TOKEN = "", GITHUB_ORGANIZATION = "" } = process.env;
-  const { RUNNER_LABELS = "[]", REPOSITORIES = "[]", TIMEOUT_SECONDS, POLL_SECONDS } = process.env;
+  const { RUNNER_LABELS = "[]", REPOSITORIES = "[]", TIMEOUT_SECONDS } = process.env;
   await settleQueue(
     {
       github: { name: "GitHub", baseUrl: GITHUB_API, token: GITHUB_TOKEN },
@@ -13,7 +13,6 @@ async function main(): Promise<void> {
     },
     Number(TIMEOUT_SECONDS),
     (sentence) => console.error(sentence),
-    POLL_SECONDS === undefined ? undefined : Number(POLL_SECONDS),
   );
 }
 

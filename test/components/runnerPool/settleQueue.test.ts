@@ -29,6 +29,7 @@ describe("the queue of a pool that goes", () => {
     change: Partial<PoolQueue> = {},
     timeoutSeconds = 20,
     pollSeconds = 0.05,
+    goneAfterSeconds = 10,
   ): Promise<string[]> {
     const warnings: string[] = [];
     await settleQueue(
@@ -42,6 +43,7 @@ describe("the queue of a pool that goes", () => {
       timeoutSeconds,
       (sentence) => warnings.push(sentence),
       pollSeconds,
+      goneAfterSeconds,
     );
     return warnings;
   }
@@ -109,10 +111,20 @@ describe("the queue of a pool that goes", () => {
     );
   });
 
+  it("waits while every slot is between two jobs, and GitHub lists no runner", async () => {
+    const job = queue();
+    const settled = settle();
+    await sleep(300);
+    await connected();
+    await serve(runner!);
+    assert.equal(bench.github.jobs.get(job.id).conclusion, "success");
+    assert.deepEqual(await settled, []);
+  });
+
   it("waits for no runner when none is left", async () => {
     queue();
     queue();
-    const [said] = await settle();
+    const [said] = await settle({}, 20, 0.05, 0.2);
     assert.match(said!, /^No runner is online any more and 2 jobs are still queued .* their runs/);
   });
 
@@ -159,9 +171,9 @@ describe("the queue of a pool that goes", () => {
 
   it("is what its program waits for", async () => {
     queue();
-    const { code, stdout, stderr } = await program();
+    const { code, stdout, stderr } = await program({ TIMEOUT_SECONDS: "0" });
     assert.deepEqual([code, stdout], [0, ""]);
-    assert.match(stderr, /^No runner is online any more and 1 job is still queued .*\n$/);
+    assert.match(stderr, /^After 0 s 1 job is still queued .*\n$/);
   });
 
   for (const [what, change, says] of [
