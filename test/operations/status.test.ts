@@ -47,15 +47,19 @@ describe("status of a fleet, on the real engine and real providers", function ()
     return JSON.parse(stdout) as FleetStatus;
   };
 
-  it("says what the simulators have", async () => {
-    const job = await finishedWell(scene, scene.arm64Job("echo built"));
-    await scene.until(
+  /** Between two jobs a slot has no runner. */
+  const bothIdle = () =>
+    scene.until(
       "both runners are online",
       () =>
         cloud.github
           .runners(cloud.organization)
           .filter(({ status: is, busy }) => is === "online" && !busy).length === 2,
     );
+
+  it("says what the simulators have", async () => {
+    const job = await finishedWell(scene, scene.arm64Job("echo built"));
+    await bothIdle();
     const found = await read();
     const [host, service] = found.hosts;
     const server = [...cloud.hetzner.state.servers.values()].find(
@@ -134,6 +138,7 @@ describe("status of a fleet, on the real engine and real providers", function ()
   });
 
   it("prints a table that fits, and writes a page", async () => {
+    await bothIdle();
     const { code, stdout, stderr } = await status();
     assert.deepEqual([code, stderr], [0, ""]);
     assert.match(stdout, /^Stack dev of acme, \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC\n/);
