@@ -100,7 +100,9 @@ export function runOverSsh(
         readyTimeout: 15_000,
         keepaliveInterval: 30_000,
         hostVerifier: (key: Buffer) => (verified = key.toString("base64") === pinned),
-      });
+      })
+      // Every step of SSH is a short message that the other side answers: none is to wait for the last one's receipt.
+      .setNoDelay(true);
   }).finally(() => {
     clearTimeout(deadline);
     if (leave !== undefined) signal?.removeEventListener("abort", leave);

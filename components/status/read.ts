@@ -321,7 +321,7 @@ const SSH_FAILURES: Readonly<Record<SshFailure, string>> = {
 
 async function askHost(target: SshTarget, ssh: typeof runOverSsh): Promise<HostReading> {
   try {
-    const report = readReport(await ssh(target, STATUS_COMMAND, SSH_TIMEOUT));
+    const report = readReport(await ssh(target, STATUS_COMMAND, SSH_TIMEOUT, { stdin: "" }));
     if (report !== undefined) return { reach: "answers", report };
     return { reach: "unreachable", reason: "bin/status prints something else than expected" };
   } catch (error) {

@@ -29,7 +29,8 @@ export class SshServer {
       return key;
     });
     const server = new Server({ hostKeys: [hostKey] }, (client) => this.serve(client, run));
-    this.listener = createServer((socket) => {
+    // As sshd does.
+    this.listener = createServer({ noDelay: true }, (socket) => {
       this.sockets.add(socket);
       socket.on("close", () => this.sockets.delete(socket));
       server.injectSocket(socket);

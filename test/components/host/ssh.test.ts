@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { createServer, type AddressInfo } from "node:net";
+import { createServer, Socket, type AddressInfo } from "node:net";
 import { PassThrough } from "node:stream";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { ServerChannel } from "ssh2";
@@ -37,6 +37,25 @@ describe("runOverSsh", () => {
     const output = await runOverSsh(target, "say it", 10);
     assert.deepEqual(output.split("\n").sort(), ["", "one", "two"]);
     assert.deepEqual(server.asked, ["say it"]);
+  });
+
+  it("sends every message at once, not after the receipt of the one before", async () => {
+    execute = (channel) => {
+      channel.exit(0);
+      channel.end();
+    };
+    const { setNoDelay } = Socket.prototype;
+    const asked: (number | undefined)[] = [];
+    Socket.prototype.setNoDelay = function (noDelay) {
+      if (noDelay === true) this.once("connect", () => asked.push(this.remotePort));
+      return setNoDelay.call(this, noDelay);
+    };
+    try {
+      await runOverSsh(target, "true", 10);
+    } finally {
+      Socket.prototype.setNoDelay = setNoDelay;
+    }
+    assert.ok(asked.includes(server.port));
   });
 
   it("hands on what the command says as it says it, each stream by itself", async () => {

@@ -1,4 +1,4 @@
-import type { AddressInfo } from "node:net";
+import { type AddressInfo, createServer } from "node:net";
 import { Server, type ServerChannel, utils } from "ssh2";
 import { hostKeyFromSecret } from "../../../components/host/hostKey";
 import { keyPair } from "../config/settings";
@@ -39,10 +39,12 @@ export async function sshServer(execute: (channel: ServerChannel) => void): Prom
       });
     });
   });
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  // As sshd, it sends every message at once.
+  const listener = createServer({ noDelay: true }, (socket) => server.injectSocket(socket));
+  await new Promise<void>((resolve) => listener.listen(0, "127.0.0.1", resolve));
   return {
-    port: (server.address() as AddressInfo).port,
+    port: (listener.address() as AddressInfo).port,
     asked,
-    close: () => new Promise<void>((resolve) => void server.close(() => resolve())),
+    close: () => new Promise<void>((resolve) => void listener.close(() => resolve())),
   };
 }
