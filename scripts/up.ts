@@ -16,7 +16,8 @@ const USAGE =
  * of another generation. What was made stays made. Ends, as each run goes on only where a listed type and location was
  * refused that had not been refused before, or where the last one took a roll further; and, with `--for`, where fewer
  * minutes have passed, so that a scheduler's limit meets no run in its middle.
- * @returns the exit code of the last run
+ * @returns the exit code of the last run, and 1 for a roll that it took no further
+ * @throws Error in one sentence when the stack's outputs cannot be read, which tell whether a roll goes on
  */
 async function up(args: readonly string[], environment: NodeJS.ProcessEnv): Promise<number> {
   const end = args.includes("--") ? args.indexOf("--") : args.length;
@@ -60,7 +61,12 @@ async function up(args: readonly string[], environment: NodeJS.ProcessEnv): Prom
         const unfinished = await readRolls(ofStack, environment);
         const before = rolls;
         rolls = JSON.stringify(unfinished);
-        if (rolls === "{}" || rolls === before) return code;
+        if (rolls === "{}") return code;
+        if (rolls === before) {
+          const pools = Object.keys(unfinished).join(", ");
+          process.stderr.write(`The last run has taken the roll of ${pools} no further.\n`);
+          return 1;
+        }
         for (const [pool, progress] of Object.entries(unfinished)) {
           process.stderr.write(`${rollSentence(pool, progress)}.\n`);
         }
@@ -84,15 +90,29 @@ function isSame(one: Refusal) {
   return (other: Refusal) => one.serverType === other.serverType && one.location === other.location;
 }
 
-/** The stack's output: pools that the next run takes further. None where it cannot be had. */
+/** The stack's output: pools that the next run takes further. */
 function readRolls(
   ofStack: readonly string[],
   environment: NodeJS.ProcessEnv,
 ): Promise<Readonly<Record<string, RollProgress>>> {
-  return new Promise((resolve) => {
-    const args = ["stack", "output", "rolls", "--json", ...ofStack];
-    execFile("pulumi", args, { env: environment }, (error, stdout) => {
-      resolve(error === null ? (JSON.parse(stdout) as Record<string, RollProgress>) : {});
+  return new Promise((resolve, reject) => {
+    const args = ["stack", "output", "--json", ...ofStack];
+    execFile("pulumi", args, { env: environment }, (error, stdout, stderr) => {
+      if (error === null) {
+        const { rolls = {} } = JSON.parse(stdout) as { rolls?: Record<string, RollProgress> };
+        return resolve(rolls);
+      }
+      const said =
+        stderr
+          .trim()
+          .split("\n")
+          .at(-1)
+          ?.replace(/^error: /, "") ?? "";
+      reject(
+        new Error(
+          `pulumi up has succeeded, but whether a roll goes on is not known, since pulumi stack output fails: ${said}`,
+        ),
+      );
     });
   });
 }

@@ -10,7 +10,8 @@ const PROJECT = dirname(dirname(__dirname));
 const PULUMI = `#!/bin/sh
 cd "$(dirname "$0")"
 if [ "$1" = stack ]; then
-  sed -n "$(wc -l <asked)"p rolls | grep .
+  if [ -e broken ]; then echo "error: no access to the backend" >&2; exit 255; fi
+  echo "{\\"hosts\\": []$(sed -n "$(wc -l <asked)"p rolls 2>/dev/null | sed 's/^/, "rolls": /')}"
   exit
 fi
 echo "$*" >>asked
@@ -117,10 +118,23 @@ describe("npm run up", function () {
 
   it("leaves a roll that gets no further, and one whose run fails", async () => {
     await writeFile(join(folder, "rolls"), `${progress(1)}\n`.repeat(4));
-    assert.deepEqual((await up([], [[0], [0], [0]])).asked, ["up", "up"]);
+    const stuck = await up([], [[0], [0], [0]]);
+    assert.deepEqual([stuck.code, stuck.asked], [1, ["up", "up"]]);
+    assert.match(stuck.stderr, /\nThe last run has taken the roll of arm64 no further\.\n$/);
     await writeFile(join(folder, "asked"), "");
     const { code, asked } = await up([], [[0], [7], [0]]);
     assert.deepEqual([code, asked], [7, ["up", "up"]]);
+  });
+
+  it("does not take a roll whose progress it cannot read for one that is at its end", async () => {
+    await writeFile(join(folder, "broken"), "");
+    assert.deepEqual(await up([], [[0]]), {
+      code: 1,
+      stdout: "run 1\n",
+      stderr:
+        "pulumi up has succeeded, but whether a roll goes on is not known, since pulumi stack output fails: no access to the backend\n",
+      asked: ["up"],
+    });
   });
 
   it("gives up when the same is refused again", async () => {
