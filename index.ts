@@ -4,6 +4,7 @@ import * as pulumi from "@pulumi/pulumi";
 import * as random from "@pulumi/random";
 import { CanaryWorkflow } from "./components/canary/canaryWorkflow";
 import type { CanarySettings } from "./components/canary/hostCanary";
+import { canaryFile } from "./components/canary/path";
 import { renderCanary } from "./components/canary/workflow";
 import { type FleetConfig, loadConfig, loadRefusals } from "./components/config/load";
 import { silenceDebugLog } from "./components/debugLog/debugLog";
@@ -81,7 +82,7 @@ async function fleet(): Promise<Record<string, unknown>> {
               workflows: selectedWorkflows(
                 settings,
                 facts.github.central?.branch,
-                facts.github.canary?.branch,
+                facts.github.canary,
               ),
             },
       secrets: mapValues(config.orgSecrets, (value, name) => ({
@@ -100,12 +101,17 @@ async function fleet(): Promise<Record<string, unknown>> {
       : {
           repository: `${settings.organization}/${settings.canary.repository}`,
           branch: facts.github.canary.branch,
+          file: canaryFile(pulumi.getStack()),
           workflow: new CanaryWorkflow(
             "canary",
             {
               repository: settings.canary.repository,
               branch: facts.github.canary.branch,
-              content: renderCanary({ project: pulumi.getProject(), stack: pulumi.getStack() }),
+              path: facts.github.canary.path,
+              content: renderCanary(
+                { project: pulumi.getProject(), stack: pulumi.getStack() },
+                settings.runnerGroup.name,
+              ),
             },
             organization,
           ),

@@ -1,7 +1,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import path from "node:path";
 import { parseArgs } from "node:util";
-import { CANARY_PATH } from "../components/canary/path";
+import { canaryPath } from "../components/canary/path";
 import { renderCanary } from "../components/canary/workflow";
 import { matrix } from "../test/components/imageWorkflow/matrix";
 import { EXCEPTIONS } from "./lintWorkflows/exceptions";
@@ -52,8 +52,9 @@ function ownFiles(): WorkflowSet {
 }
 
 function canary(): WorkflowSet {
-  const content = renderCanary({ project: "runner-fleet", stack: "dev" });
-  return { name: "canary", files: { [CANARY_PATH]: content } };
+  const stack = "dev";
+  const content = renderCanary({ project: "runner-fleet", stack }, "arm64");
+  return { name: "canary", files: { [canaryPath(stack)]: content } };
 }
 
 function text(file: string): string {

@@ -1,12 +1,13 @@
 import * as github from "@pulumi/github";
 import * as pulumi from "@pulumi/pulumi";
-import { CANARY_PATH } from "./path";
 
 export interface CanaryWorkflowArgs {
   /** Name of the repository in the organization. */
   readonly repository: string;
   /** Its default branch: elsewhere GitHub starts no workflow by hand. */
   readonly branch: string;
+  /** Where it lies in the repository. */
+  readonly path: string;
   /** The whole file. */
   readonly content: string;
 }
@@ -15,15 +16,15 @@ export interface CanaryWorkflowArgs {
 export class CanaryWorkflow extends pulumi.ComponentResource {
   constructor(name: string, args: CanaryWorkflowArgs, opts?: pulumi.ComponentResourceOptions) {
     super("runner-fleet:index:CanaryWorkflow", name, {}, opts);
-    const { repository, branch, content } = args;
+    const { repository, branch, path, content } = args;
     new github.RepositoryFile(
       name,
       {
         repository,
         branch,
-        file: CANARY_PATH,
+        file: path,
         content,
-        commitMessage: `ci: bring ${CANARY_PATH} in line with stack ${pulumi.getStack()} of ${pulumi.getProject()}`,
+        commitMessage: `ci: bring ${path} in line with stack ${pulumi.getStack()} of ${pulumi.getProject()}`,
         overwriteOnCreate: true,
       },
       // Nothing runs it by itself, and a repository that takes no commit must not keep a fleet from being destroyed.

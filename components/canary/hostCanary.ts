@@ -3,7 +3,6 @@ import * as pulumi from "@pulumi/pulumi";
 import type { HostEnvironment } from "../host/host";
 import { secretVariable } from "../secretVariable/secretVariable";
 import { RUN_CANARY } from "./command";
-import { CANARY_FILE } from "./path";
 
 /** How long the canary of a host may take once it has a runner, in seconds. */
 export const CANARY_TIMEOUT = 900;
@@ -13,6 +12,8 @@ export interface CanarySettings {
   readonly repository: string;
   /** Its default branch. */
   readonly branch: string;
+  /** Name of the workflow's file. */
+  readonly file: string;
   /** The workflow is in the repository once this is there. */
   readonly workflow: pulumi.Resource;
 }
@@ -48,7 +49,7 @@ export function hostCanary(
         GITHUB_API: args.github.api,
         ...secretVariable("GITHUB_TOKEN", args.github.token),
         CANARY_REPOSITORY: args.repository,
-        CANARY_WORKFLOW: CANARY_FILE,
+        CANARY_WORKFLOW: args.file,
         CANARY_BRANCH: args.branch,
         TIMEOUT_SECONDS: String(CANARY_TIMEOUT + args.drainTimeoutSeconds),
       },

@@ -11,11 +11,18 @@ const CONTEXT = "canary";
 /**
  * The workflow whose one job proves a host: a runner of this host takes it and builds on the host's daemon, as the arm64
  * jobs of images do. Started by hand, with the name of the host and an id that its run is found by.
+ *
+ * Hosts of two stacks in two projects at Hetzner may have one name. Nothing of their canaries meets: the name of the
+ * workflow, of which there is one to a stack, is in its concurrency group, and each stack has a runner group of its own.
+ * @param runnerGroup name of the stack's
  */
-export function renderCanary({ project, stack }: Omit<ImageWorkflowModel["generator"], "target">) {
+export function renderCanary(
+  { project, stack }: Omit<ImageWorkflowModel["generator"], "target">,
+  runnerGroup: string,
+): string {
   return stringifyWorkflow(
     {
-      name: "Runner canary",
+      name: `Runner canary of ${stack}`,
       "run-name": "Canary of ${{ inputs.host }} (${{ inputs.id }})",
       on: {
         workflow_dispatch: {
@@ -42,7 +49,7 @@ export function renderCanary({ project, stack }: Omit<ImageWorkflowModel["genera
       jobs: {
         canary: {
           name: "Prove the host",
-          "runs-on": ["self-hosted", "${{ inputs.host }}"],
+          "runs-on": { group: runnerGroup, labels: ["self-hosted", "${{ inputs.host }}"] },
           "timeout-minutes": TIMEOUT,
           permissions: {},
           steps: [

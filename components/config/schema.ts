@@ -1,5 +1,5 @@
 import { z } from "zod";
-import { CANARY_PATH } from "../canary/path";
+import { canaryPath, isCanaryPath } from "../canary/path";
 import { RUNNER_VERSION } from "../pins/pins";
 import { isNetworkAddress, parseCidr } from "./cidr";
 import { githubServerUrl } from "./githubUrl";
@@ -475,11 +475,11 @@ export const fleetSchema = unchecked.superRefine((fleet, context) => {
         `the name of a repository of the organization, since targets.${name} calls a workflow that lies there`,
       );
     }
-    if (repository.toLowerCase() === proving?.toLowerCase() && one.path === CANARY_PATH) {
+    if (repository.toLowerCase() === proving?.toLowerCase() && isCanaryPath(one.path)) {
       problem(
         ["targets", name, "path"],
         one.path,
-        `another path, since the workflow of canary lies at ${CANARY_PATH} in ${repository}`,
+        `another path, since canaries have their workflows at ${canaryPath("STACK")} in ${repository}`,
       );
     }
     const file = `${repository.toLowerCase()}/${one.path}`;

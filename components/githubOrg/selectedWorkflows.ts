@@ -1,4 +1,3 @@
-import { CANARY_PATH } from "../canary/path";
 import type { FleetSettings } from "../config/schema";
 import { reusablePath } from "../imageWorkflow/workflow";
 
@@ -17,12 +16,12 @@ export type RestrictionSettings = Pick<
  *
  * And the canary's, which is started on one branch alone.
  * @param centralBranch branch of the central repository
- * @param canaryBranch branch of the canary's repository
+ * @param proof where the canary's workflow lies in its repository
  */
 export function selectedWorkflows(
   settings: RestrictionSettings,
   centralBranch: string | undefined,
-  canaryBranch?: string,
+  proof?: { readonly path: string; readonly branch: string },
 ): string[] | undefined {
   const { organization, targets, reusableWorkflows, runnerGroup, canary } = settings;
   if (!runnerGroup.restrictToWorkflows) return undefined;
@@ -36,8 +35,8 @@ export function selectedWorkflows(
         (path) =>
           `${organization}/${reusableWorkflows.repository}/${path}@refs/heads/${centralBranch}`,
       ),
-    ...(canary.repository === undefined
+    ...(canary.repository === undefined || proof === undefined
       ? []
-      : [`${organization}/${canary.repository}/${CANARY_PATH}@refs/heads/${canaryBranch}`]),
+      : [`${organization}/${canary.repository}/${proof.path}@refs/heads/${proof.branch}`]),
   ];
 }

@@ -32,7 +32,8 @@ export interface Job {
   readonly name: string;
   readonly needs?: readonly string[];
   readonly if?: string;
-  readonly "runs-on": string | readonly string[];
+  readonly "runs-on":
+    string | readonly string[] | { readonly group: string; readonly labels: readonly string[] };
   readonly "timeout-minutes": number;
   readonly permissions: Permissions;
   readonly outputs?: Readonly<Record<string, string>>;

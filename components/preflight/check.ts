@@ -1,6 +1,5 @@
 import { utils } from "ssh2";
 import { cidrSize, containsCidr, parseCidr } from "../config/cidr";
-import { CANARY_PATH } from "../canary/path";
 import type { FleetSettings } from "../config/schema";
 import { MAX_USER_DATA_BYTES } from "../host/cloudInit";
 import { routedPool } from "../githubOrg/runsOn";
@@ -758,7 +757,7 @@ function checkGitHub(
       const { defaultBranch } = repository;
       missingBranch(key, { fullName, configured: undefined, defaultBranch });
     }
-    foreignFile(key, CANARY_PATH, fullName, canary, "or choose another repository");
+    foreignFile(key, canary.path, fullName, canary, "or choose another repository");
     refusedCommit(key, fullName, canary, "a repository whose default branch takes commits");
     if (canary.actionsEnabled === false) {
       report.problem(

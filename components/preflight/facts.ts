@@ -1,6 +1,6 @@
 import { z } from "zod";
 import type { ApiAccess, FleetConfig } from "../config/load";
-import { CANARY_PATH } from "../canary/path";
+import { canaryPath } from "../canary/path";
 import { githubApiUrl } from "../config/githubUrl";
 import type { FleetSettings, TargetSettings } from "../config/schema";
 import { stackSelector } from "../host/labels";
@@ -194,6 +194,8 @@ export interface TargetFacts extends BranchFacts, FileFacts {
 }
 
 export interface CanaryFacts extends BranchFacts, FileFacts {
+  /** Where the stack's file lies in it. */
+  readonly path: string;
   readonly repository: Repository;
   /** Whether the repository runs Actions; undefined where the token may not ask. */
   readonly actionsEnabled: boolean | undefined;
@@ -663,13 +665,14 @@ async function readRepositories(
     if (name === undefined) return undefined;
     const repository = await reads.get(name.toLowerCase());
     if (repository === undefined || repository === "absent") return undefined;
-    const path = `/repos/${owner}/${name}`;
+    const root = `/repos/${owner}/${name}`;
+    const path = canaryPath(stack);
     const [facts, file, actionsEnabled] = await Promise.all([
-      readBranch(api, path, undefined, repository),
-      readFile(api, path, CANARY_PATH, repository.defaultBranch),
-      readActions(api, path),
+      readBranch(api, root, undefined, repository),
+      readFile(api, root, path, repository.defaultBranch),
+      readActions(api, root),
     ]);
-    return { repository, ...facts, ...file, actionsEnabled };
+    return { repository, path, ...facts, ...file, actionsEnabled };
   };
   const [repositories, ofTargets, central, canary] = await Promise.all([
     Promise.all([...reads].map(async ([name, read]) => [name, await read] as const)),

@@ -1,5 +1,5 @@
 import { basename } from "node:path/posix";
-import { CANARY_FILE } from "../canary/path";
+import { canaryFile } from "../canary/path";
 import { renderCanary } from "../canary/workflow";
 import type { FleetSettings } from "../config/schema";
 import { baseFiles, type BaseModel } from "../host/base";
@@ -88,7 +88,12 @@ function workflows(
     ),
     ...(settings.canary.repository === undefined
       ? []
-      : [file(`workflows/canary/${CANARY_FILE}`, renderCanary({ project, stack }))]),
+      : [
+          file(
+            `workflows/canary/${canaryFile(stack)}`,
+            renderCanary({ project, stack }, settings.runnerGroup.name),
+          ),
+        ]),
   ];
 }
 

@@ -181,7 +181,7 @@ describe("npm run render", function () {
           raw.tokenService = { placement: "colocated", image: "example.org/node:1" };
         },
       },
-      "a GitHub App, mirrors and no reboots": {
+      "a GitHub App, mirrors, a canary and no reboots": {
         hosts: 3,
         change: (raw) => {
           raw.targets.webppt = { image: "ghcr.io/acme/webppt", branch: "master" };
@@ -189,6 +189,8 @@ describe("npm run render", function () {
           raw.githubAuth = { kind: "app", appId, installationId, privateKey };
           raw.maintenance = { rebootWindow: "never" };
           raw.registryMirrors = { "docker.io": ["mirror.example.com"] };
+          raw.canary = { repository: "webppt" };
+          raw.runnerGroup = { name: "builders" };
           raw.pools.arm64!.runner = { reference: "example.org/runner:1" };
         },
       },
@@ -318,6 +320,13 @@ describe("npm run render", function () {
         for (const { inputs } of central) {
           const path = String(inputs.file).replace(".github/workflows/", "workflows/reusable/");
           assert.equal(take(path), inputs.content);
+        }
+        for (const { inputs } of resources.filter(
+          ({ type, parent }) => type === FILE && parent === "canary",
+        )) {
+          assert.equal(inputs.file, ".github/workflows/runner-canary-dev.yml");
+          assert.equal(take("workflows/canary/runner-canary-dev.yml"), inputs.content);
+          assert.match(String(inputs.content), /^ {6}group: builders$/m);
         }
         assert.deepEqual([...left], [], "nothing else is written");
       });

@@ -2,12 +2,23 @@ import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { fileURLToPath } from "node:url";
 import { dirname, join } from "node:path";
+import { canaryPath } from "../../components/canary/path";
 import { type LocalCloud, startLocalCloud } from "../../local-cloud";
 import { missingCapability } from "../../local-cloud/hosts/prepare";
-import { finishedWell, Scene } from "../../local-cloud/story";
+import { finishedWell, Scene, slotOf } from "../../local-cloud/story";
 
 const ROOT = join(__dirname, "..", "..");
 const HOST = "dev-arm64-1-1";
+
+/** Builds the canary's image with another text in it, on the daemon that the job finds, and says what it did. */
+const canaryBuild = (proof: string): string =>
+  [
+    "mkdir context && cd context",
+    `echo '${proof}' >proof`,
+    "printf 'FROM scratch\\nCOPY proof /proof\\n' >Dockerfile",
+    "docker buildx create --name host --driver remote unix:///run/buildkit/buildkitd.sock",
+    "docker buildx build --builder host --platform linux/arm64 --output type=cacheonly --progress plain . 2>&1",
+  ].join("\n");
 
 interface Ended {
   readonly code: number | null;
@@ -26,6 +37,7 @@ describe("the commands that reach into hosts", function () {
     if (missingCapability() !== undefined) this.skip();
     cloud = await startLocalCloud({ hosts: "booted", startsWorkflows: false });
     scene = await Scene.open(cloud);
+    await scene.stack.configure({ canary: { repository: "webppt" } });
     await scene.pulumi("up");
   });
   after(async () => {
@@ -56,6 +68,36 @@ describe("the commands that reach into hosts", function () {
       child.on("close", (code) => resolve({ code, stdout, stderr }));
     });
   }
+
+  it("find a fleet that was up, and routed to, once its host had done the canary's job", async () => {
+    const { github, traffic, hosts } = cloud;
+    const [run, ...others] = github.runs.list("acme/webppt");
+    assert.deepEqual(others, []);
+    assert.deepEqual([run?.path, run?.conclusion], [canaryPath("dev"), "success"]);
+    assert.match(run!.displayTitle, /^Canary of dev-arm64-1-1 /);
+    const [job] = run!.jobs;
+    assert.deepEqual([job!.runnerKind, job!.runnerGroup?.name], ["self-hosted", "arm64"]);
+    const [, slot] = /^dev-arm64-1-1-([12])$/.exec(slotOf(job!.runner!)) ?? [];
+    assert.ok(slot !== undefined, job!.runner!);
+    const steps = job!.steps.map(({ name, conclusion }) => `${name}: ${conclusion}`);
+    assert.ok(steps.includes("Build it: success"), steps.join("\n"));
+
+    const routed = traffic.requests.filter(
+      ({ method, path }) => method === "POST" && path === "/orgs/acme/actions/variables",
+    );
+    assert.equal(routed.length, 1);
+    assert.ok(job!.completedAt! <= routed[0]!.at, "nothing is routed before it has ended");
+
+    const journal = ["journalctl", "--no-pager", "--unit", `runner-slot@${slot}`];
+    const { stdout } = await hosts.exec(scene.servers()[HOST]!, journal);
+    assert.match(stdout, /Job Prove the host completed with result: Succeeded/);
+    // What it built carries its run's id: the host's daemon has had that text already, and no other.
+    const built = await finishedWell(scene, scene.arm64Job(canaryBuild(`${run!.id} 1`)));
+    assert.match(built.log, /COPY proof \/proof\n#\d+ CACHED$/m);
+    const unlike = await finishedWell(scene, scene.arm64Job(canaryBuild(`${run!.id} 2`)));
+    assert.match(unlike.log, /COPY proof \/proof\n#\d+ DONE/);
+    await scene.until("both runners are online", () => scene.online().length === 2);
+  });
 
   it("ssh runs a command as root and gives its exit code back", async () => {
     const { code, stdout } = await script("ssh", [HOST, "id -un; hostname; exit 3"]);

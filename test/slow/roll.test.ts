@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { chmod, mkdtemp, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { delimiter, join } from "node:path";
-import { CANARY_PATH } from "../../components/canary/path";
+import { canaryPath } from "../../components/canary/path";
 import { type LocalCloud, startLocalCloud } from "../../local-cloud";
 import type { PulumiRun } from "../../local-cloud/pulumi";
 import { expectNothingLeft, finishedWell, Scene } from "../../local-cloud/story";
@@ -11,6 +11,7 @@ import { foresee } from "../operations/planning";
 const OLD = ["dev-arm64-1-1", "dev-arm64-1-2"];
 const NEW = ["dev-arm64-2-1", "dev-arm64-2-2"];
 const TOKEN_SERVICE = "dev-token-service";
+const CANARY_PATH = canaryPath("dev");
 const VARIABLE = "ARM64_RUNS_ON";
 
 /** What a canary asks of Docker, of which thin hosts have none; it fails while the file `broken` is beside it. */

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { type CanaryEnvironment, readCanary, RUN_CANARY } from "../../../components/canary/command";
-import { CANARY_FILE, CANARY_PATH } from "../../../components/canary/path";
+import { canaryFile, canaryPath } from "../../../components/canary/path";
 import { type CanaryPace, runCanary } from "../../../components/canary/runCanary";
 import { renderCanary } from "../../../components/canary/workflow";
 import { HostApis } from "../host/apis";
@@ -10,7 +10,9 @@ const HOST = "dev-arm64-2-1";
 const REPOSITORY = "acme/webppt";
 const PACE: CanaryPace = { poll: 0.05, appears: 1 };
 const CONSEQUENCE = "no host goes, and the next run tries again";
-const CONTENT = renderCanary({ project: "runner-fleet", stack: "dev" });
+const CANARY_FILE = canaryFile("dev");
+const CANARY_PATH = canaryPath("dev");
+const CONTENT = renderCanary({ project: "runner-fleet", stack: "dev" }, "Default");
 
 describe("runCanary", () => {
   let apis: HostApis;
@@ -59,6 +61,33 @@ describe("runCanary", () => {
     assert.match(only!.displayTitle, /^Canary of dev-arm64-2-1 \([0-9a-f-]{36}\)$/);
     assert.deepEqual(only!.jobs[0]!.labels, ["self-hosted", HOST]);
     assert.equal(only!.event, "workflow_dispatch");
+  });
+
+  it("has the job done by its own stack's host, where two stacks have hosts of one name", async () => {
+    const stacks = await Promise.all(
+      ["dev", "prod"].map(async (stack) => {
+        const group = await apis.addRunnerGroup(`arm64-${stack}`);
+        const name = `${HOST}-1-${stack}`;
+        const runner = await apis.addRunner(name, ["self-hosted", HOST], group);
+        const content = renderCanary({ project: "runner-fleet", stack }, `arm64-${stack}`);
+        return { file: canaryFile(stack), path: canaryPath(stack), name, runner, content };
+      }),
+    );
+    const files = Object.fromEntries(stacks.map(({ path, content }) => [path, content]));
+    webppt().push(files, { message: "canaries [skip ci]" });
+    const running = stacks.map(({ file }) => run(20, { workflow: file }));
+    for (let tries = 0; runs().length < 2 && tries < 200; tries++) {
+      await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+    // Both wait, and neither has cancelled the other; the one whose runner comes first leaves the other's job alone.
+    const worked = [...stacks].reverse().map(({ runner }) => runner.workOnce("succeeded"));
+    await Promise.all([...running, ...worked]);
+    assert.deepEqual(
+      runs()
+        .map(({ path, conclusion, jobs }) => [path, conclusion, jobs[0]!.runner])
+        .sort(),
+      stacks.map(({ path, name }) => [path, "success", name]),
+    );
   });
 
   it("tells where to look when the job fails", async () => {

@@ -103,9 +103,9 @@ const refused: Record<string, Refused> = {
   "a canary where a target's workflow lies": [
     (raw) => {
       raw.canary = { repository: "WebPPT" };
-      raw.targets.webppt!.path = ".github/workflows/runner-canary.yml";
+      raw.targets.webppt!.path = ".github/workflows/runner-canary-other.yml";
     },
-    'fleet:targets.webppt.path: found ".github/workflows/runner-canary.yml", expected another path, since the workflow of canary lies at .github/workflows/runner-canary.yml in webppt.',
+    'fleet:targets.webppt.path: found ".github/workflows/runner-canary-other.yml", expected another path, since canaries have their workflows at .github/workflows/runner-canary-STACK.yml in webppt.',
   ],
   "a budget of nothing": [
     (raw) => (raw.budget = { monthlyEur: 0 }),

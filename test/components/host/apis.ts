@@ -78,6 +78,7 @@ export class HostApis {
   async addRunner(
     name: string,
     labels: readonly string[] = ["self-hosted"],
+    group = 1,
   ): Promise<{
     readonly online: () => Promise<void>;
     readonly workOnce: (result: "succeeded" | "failed") => Promise<void>;
@@ -86,7 +87,7 @@ export class HostApis {
       this.github,
       "POST",
       `/orgs/${ORGANIZATION}/actions/runners/generate-jitconfig`,
-      { name, runner_group_id: 1, labels },
+      { name, runner_group_id: group, labels },
     )) as { encoded_jit_config: string };
     const { credential } = JSON.parse(
       Buffer.from(created.encoded_jit_config, "base64").toString(),
@@ -142,6 +143,13 @@ export class HostApis {
       .runners(ORGANIZATION)
       .map(({ name }) => name)
       .sort();
+  }
+
+  /** A runner group for the jobs of any private repository. */
+  async addRunnerGroup(name: string): Promise<number> {
+    const path = `/orgs/${ORGANIZATION}/actions/runner-groups`;
+    const created = await this.call(this.github, "POST", path, { name, visibility: "all" });
+    return (created as { id: number }).id;
   }
 
   private async call(

@@ -86,6 +86,7 @@ const ours = "label_selector=managed-by%3Drunner-fleet%2Cstack%3Ddev&page=1&per_
 const servers = `${HCLOUD}/servers?${ours}`;
 const sshKeys = `${HCLOUD}/ssh_keys?${ours}`;
 const firewalls = `${HCLOUD}/firewalls?${ours}`;
+const HCLOUD_OF_DEV = [servers, sshKeys, firewalls];
 const hetznerAnswers: Record<string, FakeAnswer | readonly FakeAnswer[]> = {
   [types]: page({ server_types: [apiType("cax11"), apiType("cax21")] }),
   [`${HCLOUD}/locations?page=1&per_page=50`]: page({
@@ -1158,6 +1159,38 @@ describe("readFacts, of where workflows are delivered", () => {
     assert.deepEqual([facts.name, facts.branch, facts.branchExists], ["Central", "stable", true]);
     assert.equal(facts.repository.private, true);
   });
+
+  for (const prefix of ["dev", "prod"]) {
+    it(`the place of the canary's workflow of stack ${prefix}, whatever other stack has one there`, async () => {
+      const settings = settingsWith((raw) => (raw.canary = { repository: "proof" }));
+      const proof = `${GITHUB}/repos/acme/proof`;
+      const repository = { id: 9, full_name: "acme/proof", private: true, archived: false };
+      const ofStack = HCLOUD_OF_DEV.map((url) => [
+        url.replace("stack%3Ddev", `stack%3D${prefix}`),
+        hetznerAnswers[url]!,
+      ]);
+      const { findings } = await read(
+        {
+          ...(Object.fromEntries(ofStack) as typeof hetznerAnswers),
+          [proof]: { body: { ...repository, default_branch: "main" } },
+          [`${proof}/branches/main`]: { body: { name: "main" } },
+          [`${proof}/actions/permissions`]: { body: { enabled: true } },
+          [`${proof}/contents/.github/workflows/runner-canary-dev.yml?ref=main`]: {
+            body: { type: "file", encoding: "base64", content: file, sha: "b4" },
+          },
+          [`${proof}/contents/.github/workflows/runner-canary-prod.yml?ref=main`]: { status: 404 },
+        },
+        { ...configWith(settings), prefix },
+      );
+      const { path, branch, workflowFile, blob } = github(findings).canary!;
+      assert.deepEqual(
+        [path, branch, workflowFile, blob],
+        prefix === "dev"
+          ? [".github/workflows/runner-canary-dev.yml", "main", "foreign", "b4"]
+          : [".github/workflows/runner-canary-prod.yml", "main", "absent", undefined],
+      );
+    });
+  }
 
   it("whether Actions are enabled, where the token may ask", async () => {
     const enabled = async (repository: FakeAnswer, organization: FakeAnswer) => {

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { CANARY_PATH } from "../../../components/canary/path";
+import { canaryPath } from "../../../components/canary/path";
 import { isRouted } from "../../../components/githubOrg/runsOn";
 import { selectedWorkflows } from "../../../components/githubOrg/selectedWorkflows";
 import { checkFleet } from "../../../components/preflight/check";
@@ -243,6 +243,7 @@ describe("checks of the canary", () => {
       ]),
       canary: {
         repository: proof,
+        path: canaryPath("dev"),
         branch: "master",
         branchExists: true,
         protection: undefined,
@@ -275,7 +276,7 @@ describe("checks of the canary", () => {
       withCanary({ workflowFile: "foreign" }),
       [
         found(
-          `${CANARY_PATH} in acme/proof, which this program did not write, expected a path that is free: delete or rename that file, or choose another repository`,
+          `.github/workflows/runner-canary-dev.yml in acme/proof, which this program did not write, expected a path that is free: delete or rename that file, or choose another repository`,
         ),
       ],
     ],
@@ -344,9 +345,12 @@ describe("checks of the canary", () => {
       raw.targets = { webppt: { image: "ghcr.io/acme/webppt", emit: "reusable" } };
       raw.runnerGroup = { restrictToWorkflows: true };
     });
-    assert.deepEqual(selectedWorkflows(settings, "main", "master"), [
-      "acme/central/.github/workflows/image-hybrid.yml@refs/heads/main",
-      `acme/proof/${CANARY_PATH}@refs/heads/master`,
-    ]);
+    assert.deepEqual(
+      selectedWorkflows(settings, "main", { path: canaryPath("dev"), branch: "master" }),
+      [
+        "acme/central/.github/workflows/image-hybrid.yml@refs/heads/main",
+        "acme/proof/.github/workflows/runner-canary-dev.yml@refs/heads/master",
+      ],
+    );
   });
 });
