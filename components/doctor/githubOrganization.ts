@@ -13,6 +13,8 @@ export interface ListedRunner {
 export interface RunnerGroup {
   readonly id: number;
   readonly name: string;
+  /** GitHub's own, which nobody made. */
+  readonly isDefault: boolean;
   readonly allowsPublicRepositories: boolean;
 }
 
@@ -27,6 +29,7 @@ const runner = z.object({
 const group = z.object({
   id: z.int(),
   name: z.string(),
+  default: z.boolean(),
   allows_public_repositories: z.boolean(),
 });
 
@@ -45,9 +48,10 @@ export async function readRunners(api: Api, organization: string): Promise<Liste
 export async function readRunnerGroups(api: Api, organization: string): Promise<RunnerGroup[]> {
   const path = `/orgs/${organization}/actions/runner-groups`;
   const found = await api.list(path, "runner_groups", group);
-  return found.map(({ id, name, allows_public_repositories }) => ({
+  return found.map(({ id, name, default: isDefault, allows_public_repositories }) => ({
     id,
     name,
+    isDefault,
     allowsPublicRepositories: allows_public_repositories,
   }));
 }

@@ -1,10 +1,10 @@
-import { hostOfRunner, hostOfSlot, slotOf } from "../host/runnerNames";
+import { hostOfRunner, hostOfSlot, poolOfHost, slotOf } from "../host/runnerNames";
 import { deleteRunner } from "../host/runners";
 import { hasServer } from "./hetznerProject";
 import { type Finding, orOk, problem, skipped, warning } from "./check";
 import type { Context } from "./context";
 import { ghDelete } from "./gh";
-import type { ListedRunner } from "./githubOrganization";
+import type { ListedRunner, RunnerGroup } from "./githubOrganization";
 
 /** What is known of runners, and of where they should be. */
 export interface Sight {
@@ -14,6 +14,7 @@ export interface Sight {
   readonly pools: readonly string[];
   /** Id of the stack's runner group; undefined where it does not exist. */
   readonly group: number | undefined;
+  /** Those of the organization that are not in a group of others. */
   readonly runners: readonly ListedRunner[];
   /** Names of servers that exist. */
   readonly servers: readonly string[];
@@ -33,8 +34,20 @@ export function hostOf(
 ): { readonly host: string; readonly isOurs: boolean } | undefined {
   const host = hostOfRunner(runner, prefix);
   if (host === undefined) return undefined;
-  const pool = host.slice(prefix.length + 1).replace(/-\d+-\d+$/, "");
-  return { host, isOurs: pools.includes(pool) };
+  return { host, isOurs: pools.includes(poolOfHost(host, prefix)!) };
+}
+
+/**
+ * Runners without those in a group that is neither the stack's nor GitHub's default: whatever they are called, they are
+ * those of others.
+ */
+export function notOfOthers(
+  runners: readonly ListedRunner[],
+  groups: readonly RunnerGroup[],
+  own: number | undefined,
+): ListedRunner[] {
+  const others = groups.filter(({ id, isDefault }) => id !== own && !isDefault);
+  return runners.filter(({ group }) => !others.some(({ id }) => id === group));
 }
 
 /** @param githubUrl where GitHub is, as gh is told */
@@ -113,7 +126,7 @@ export async function checkRunners(context: Context): Promise<readonly Finding[]
   if (Object.keys(pools).length === 0 && hosts.length === 0) {
     return [skipped("There is no pool of own hosts.")];
   }
-  const [github, hetzner, runners, groups, labelled] = await Promise.all([
+  const [github, hetzner, listed, groups, labelled] = await Promise.all([
     context.github(),
     context.hetzner(),
     context.runners(),
@@ -121,11 +134,15 @@ export async function checkRunners(context: Context): Promise<readonly Finding[]
     context.servers(),
   ]);
   const summaries = (told.hosts ?? []) as readonly { readonly runners: readonly string[] }[];
+  const group = groups.find(
+    ({ name }) => name.toLowerCase() === runnerGroup.name.toLowerCase(),
+  )?.id;
+  const runners = notOfOthers(listed, groups, group);
   const sight: Sight = {
     prefix,
     organization,
     pools: [...new Set([...Object.keys(pools), ...hosts.flatMap(({ pool }) => pool ?? [])])],
-    group: groups.find(({ name }) => name.toLowerCase() === runnerGroup.name.toLowerCase())?.id,
+    group,
     runners,
     servers: labelled.map(({ name }) => name),
     slots: summaries.flatMap((one) => one.runners),
@@ -141,7 +158,8 @@ export async function checkRunners(context: Context): Promise<readonly Finding[]
   let findings = judgeRunners(complete, githubUrl);
   if (findings.some(({ repair }) => repair?.startsWith("npm run logs"))) {
     await context.pause(START_MS);
-    findings = judgeRunners({ ...complete, runners: await context.readRunnersAgain() }, githubUrl);
+    const again = notOfOthers(await context.readRunnersAgain(), groups, group);
+    findings = judgeRunners({ ...complete, runners: again }, githubUrl);
   }
   return findings.map(({ ghost, ...finding }) =>
     ghost === undefined

@@ -24,10 +24,44 @@ export function isRunnerOf(host: string, runner: string): boolean {
   return slot !== host && hostOfSlot(slot) === host;
 }
 
-/** The host of a stack that a runner is of by its name; undefined for runners of others. */
+/** A pool, a generation and a number: no pool's name begins with a digit, and no number with a zero. */
+const HOST = /^([a-z](?:[a-z0-9-]*[a-z0-9])?)-[1-9]\d*-[1-9]\d*$/;
+
+/** Name of the pool that a host is of by its name; undefined where no stack of this name calls a host so. */
+export function poolOfHost(host: string, prefix: string): string | undefined {
+  return host.startsWith(`${prefix}-`) ? HOST.exec(host.slice(prefix.length + 1))?.[1] : undefined;
+}
+
+/**
+ * The host that a runner is of, where a stack of this name may have it; undefined for all others. The pool east-arm64 of
+ * the stack dev and the pool arm64 of dev-east give the same names: `ownHost` tells them apart.
+ */
 export function hostOfRunner(runner: string, prefix: string): string | undefined {
   const slot = slotOf(runner);
   const host = hostOfSlot(slot);
-  const ours = host.startsWith(`${prefix}-`) && /^.+-\d+-\d+$/.test(host.slice(prefix.length + 1));
-  return slot !== runner && slot !== host && ours ? host : undefined;
+  const fits = poolOfHost(host, prefix) !== undefined;
+  return slot !== runner && slot !== host && fits ? host : undefined;
+}
+
+/** What tells the runners of a stack from those of others. */
+export interface RunnerOwner {
+  /** In front of the names of its hosts. */
+  readonly prefix: string;
+  /** Names of its pools, as far as they are known. */
+  readonly pools: readonly string[];
+  /** Id of its runner group; undefined where it has none. */
+  readonly group: number | undefined;
+  /** Ids of the runner groups of others. GitHub's default one, where runners of a deleted group go, is nobody's. */
+  readonly otherGroups: readonly number[];
+}
+
+/** The host of a stack that a runner is of: by its group, or, where that says nothing, by the name of a pool. */
+export function ownHost(
+  { name, group }: { readonly name: string; readonly group: number | undefined },
+  owner: RunnerOwner,
+): string | undefined {
+  const host = hostOfRunner(name, owner.prefix);
+  if (host === undefined || (group !== undefined && group === owner.group)) return host;
+  if (group !== undefined && owner.otherGroups.includes(group)) return undefined;
+  return owner.pools.includes(poolOfHost(host, owner.prefix)!) ? host : undefined;
 }

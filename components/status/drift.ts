@@ -1,8 +1,8 @@
 import type { RecordedResource } from "../stack/recordedHosts";
 import { ORGANIZATION, type Reading } from "./reading";
-import { hostOfRunner } from "../host/runnerNames";
+import { ownHost } from "../host/runnerNames";
+import { RUNNER_GROUP, runnerOwner } from "./owner";
 
-const GROUP = "github:index/actionsRunnerGroup:ActionsRunnerGroup";
 const SERVER = "hcloud:index/server:Server";
 const VARIABLES = [
   "github:index/actionsOrganizationVariable:ActionsOrganizationVariable",
@@ -55,9 +55,11 @@ function serverDrift({ stack, recorded, servers }: Reading): string[] {
   ];
 }
 
-function runnerDrift({ stack, recorded, runners }: Reading): string[] {
-  const strangers = (runners ?? []).filter(({ name }) => {
-    const host = hostOfRunner(name, stack);
+function runnerDrift(reading: Reading): string[] {
+  const { recorded, runners } = reading;
+  const owner = runnerOwner(reading);
+  const strangers = (runners ?? []).filter((runner) => {
+    const host = ownHost(runner, owner);
     return host !== undefined && !recorded.hosts.some((one) => one.name === host);
   });
   return strangers.map(
@@ -69,8 +71,8 @@ function runnerDrift({ stack, recorded, runners }: Reading): string[] {
 function githubDrift({ settings, recorded, runnerGroups, variables }: Reading): string[] {
   const of = (types: readonly string[]) =>
     recorded.resources.filter(({ type }) => types.includes(type));
-  const groups = runnerGroups?.map((name) => name.toLowerCase());
-  const lost = of([GROUP])
+  const groups = runnerGroups?.map(({ name }) => name.toLowerCase());
+  const lost = of([RUNNER_GROUP])
     .flatMap(({ outputs }) => texts(outputs).name ?? [])
     .filter((name) => groups?.includes(name.toLowerCase()) === false)
     .map((name) => `Runner group ${name} is gone from ${settings.organization}.`);

@@ -35,6 +35,7 @@ const jobsPage = z.object({
       completed_at: moment,
       labels: z.array(z.string()),
       runner_name: z.string().nullish(),
+      runner_group_id: z.int().nullish(),
     }),
   ),
 });
@@ -135,6 +136,7 @@ async function readRunJobs(api: Api, owner: string, run: Run): Promise<JobReadin
         completedAt: job.completed_at,
         labels: job.labels,
         runner: job.runner_name || undefined,
+        runnerGroup: job.runner_group_id ?? undefined,
       })),
     );
     if (found.length < PAGE) break;

@@ -12,7 +12,8 @@ import { formatAmount, formatBudget, parseAmount } from "../pricing/pricing";
 import { lifeSentence, type RunnerLife, runnerLife } from "../runnerVersions/runnerLife";
 import { drift } from "./drift";
 import { type HostReport, type JobReading, ORGANIZATION, type Reading } from "./reading";
-import { hostOfRunner, slotNumber } from "../host/runnerNames";
+import { ownHost, type RunnerOwner, slotNumber } from "../host/runnerNames";
+import { runnerOwner } from "./owner";
 
 /** A fleet at one moment, in plain values: what `--json` prints, and what the table and the page show. */
 export interface FleetStatus {
@@ -181,12 +182,13 @@ function poolStatuses({ settings, runnerVersions, readAt }: Reading): PoolStatus
 }
 
 function hostStatuses(reading: Reading): HostStatus[] {
-  const { stack, recorded, servers, runners, hosts, settings } = reading;
+  const { recorded, servers, runners, hosts, settings } = reading;
+  const owner = runnerOwner(reading);
   return recorded.hosts.map((host) => {
     const server = servers?.find(({ id }) => id === host.serverId);
     const found = hosts.get(host.name);
     const report = found?.reach === "answers" ? found.report : undefined;
-    const own = runners?.filter(({ name }) => hostOfRunner(name, stack) === host.name);
+    const own = runners?.filter((runner) => ownHost(runner, owner) === host.name);
     const configured =
       host.pool === undefined ? 0 : (settings.pools[host.pool]?.runnersPerHost ?? 0);
     const slots = report?.slots.map(({ slot }) => slot) ?? [
@@ -268,8 +270,9 @@ function jobsStatus(reading: Reading): JobsStatus | null {
   const { jobs: history } = reading;
   if (history === undefined) return null;
   const { jobs, from, runs, truncated } = history;
+  const owner = runnerOwner(reading);
   const shown = (which: (job: JobReading) => boolean) =>
-    jobs.filter(which).map((job) => jobStatus(job, reading));
+    jobs.filter(which).map((job) => jobStatus(job, reading, owner));
   return {
     from: from.toISOString(),
     runs,
@@ -282,8 +285,13 @@ function jobsStatus(reading: Reading): JobsStatus | null {
 
 const WAITING: readonly string[] = ["queued", "waiting", "pending", "requested"];
 
-function jobStatus(job: JobReading, reading: Reading): JobStatus {
-  const host = job.runner === undefined ? undefined : hostOfRunner(job.runner, reading.stack);
+/** The host of this stack that a job had its runner on. */
+function hostOfJob({ runner, runnerGroup }: JobReading, owner: RunnerOwner): string | undefined {
+  return runner === undefined ? undefined : ownHost({ name: runner, group: runnerGroup }, owner);
+}
+
+function jobStatus(job: JobReading, reading: Reading, owner: RunnerOwner): JobStatus {
+  const host = hostOfJob(job, owner);
   return {
     id: job.id,
     repository: job.repository,
@@ -316,20 +324,21 @@ function whereElse(
 }
 
 function costStatus(reading: Reading, { usdPerEur }: StatusOptions): CostStatus | null {
-  const { servers, rates, readAt, settings, jobs, stack } = reading;
+  const { servers, rates, readAt, settings, jobs } = reading;
   if (servers === undefined || rates === undefined) return null;
   const budget = settings.budget.monthlyEur;
   const from = monthStart(readAt);
   const billed: readonly BilledServer[] = servers;
   const monthly = monthlyAmount(billed, rates);
-  const finished = (jobs?.jobs ?? []).flatMap(({ runner, startedAt, completedAt, ...job }) =>
-    runner !== undefined &&
-    hostOfRunner(runner, stack) !== undefined &&
-    startedAt !== undefined &&
-    completedAt !== undefined
+  const owner = runnerOwner(reading);
+  const finished = (jobs?.jobs ?? []).flatMap((job) => {
+    const { startedAt, completedAt } = job;
+    return hostOfJob(job, owner) !== undefined &&
+      startedAt !== undefined &&
+      completedAt !== undefined
       ? [{ private: job.private, startedAt, completedAt }]
-      : [],
-  );
+      : [];
+  });
   return {
     currency: rates.currency,
     soFar: bill(billed, rates, from, readAt),

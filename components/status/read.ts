@@ -24,6 +24,7 @@ import {
   type HostReport,
   ORGANIZATION,
   type Reading,
+  type RunnerGroupReading,
   type RunnerReading,
   type ServerReading,
 } from "./reading";
@@ -193,8 +194,9 @@ const runner = z.object({
   status: z.string(),
   busy: z.boolean(),
   version: z.string().nullish(),
+  runner_group_id: z.int().nullish(),
 });
-const runnerGroup = z.object({ name: z.string() });
+const runnerGroup = z.object({ id: z.int(), name: z.string(), default: z.boolean() });
 const variableAnswer = z.object({ value: z.string() });
 
 async function readGitHub(
@@ -242,17 +244,19 @@ async function readGitHub(
 
 async function readRunners(api: Api, owner: string): Promise<RunnerReading[]> {
   const runners = await api.list(`/orgs/${owner}/actions/runners`, "runners", runner);
-  return runners.map(({ name, status, busy, version }) => ({
+  return runners.map(({ name, status, busy, version, runner_group_id }) => ({
     name,
+    group: runner_group_id ?? undefined,
     online: status === "online",
     busy,
     version: version ?? undefined,
   }));
 }
 
-async function readGroups(api: Api, owner: string): Promise<string[]> {
+async function readGroups(api: Api, owner: string): Promise<RunnerGroupReading[]> {
   const path = `/orgs/${owner}/actions/runner-groups`;
-  return (await api.list(path, "runner_groups", runnerGroup)).map(({ name }) => name);
+  const groups = await api.list(path, "runner_groups", runnerGroup);
+  return groups.map(({ id, name, default: isDefault }) => ({ id, name, isDefault }));
 }
 
 async function readVariables(

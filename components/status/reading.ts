@@ -17,8 +17,8 @@ export interface Reading {
   /** Prices of today. */
   readonly rates: Rates | undefined;
   readonly runners: readonly RunnerReading[] | undefined;
-  /** Names of the organization's runner groups. */
-  readonly runnerGroups: readonly string[] | undefined;
+  /** All of the organization. */
+  readonly runnerGroups: readonly RunnerGroupReading[] | undefined;
   /** Values of the routing variable: by repository, or the organization's under its own key. */
   readonly variables: ReadonlyMap<string, string | undefined> | undefined;
   readonly runnerVersions: ReadonlyMap<string, RunnerVersion> | undefined;
@@ -39,8 +39,17 @@ export interface ServerReading extends BilledServer {
   readonly labels: Readonly<Record<string, string>>;
 }
 
+export interface RunnerGroupReading {
+  readonly id: number;
+  readonly name: string;
+  /** GitHub's own, which nobody made. */
+  readonly isDefault: boolean;
+}
+
 export interface RunnerReading {
   readonly name: string;
+  /** Id of its group; undefined where GitHub does not say. */
+  readonly group: number | undefined;
   readonly online: boolean;
   readonly busy: boolean;
   /** Of GitHub's runner program; undefined where GitHub does not say. */
@@ -98,4 +107,6 @@ export interface JobReading {
   readonly labels: readonly string[];
   /** Undefined as long as no runner has it. */
   readonly runner: string | undefined;
+  /** Id of the runner's group; undefined without a runner, and where GitHub does not say. */
+  readonly runnerGroup: number | undefined;
 }

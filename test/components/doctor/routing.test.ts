@@ -30,10 +30,11 @@ const ROUTES: Routes = {
   wanted: WANTED,
   external: false,
   runners: [runner],
-  groups: [{ id: 4, name: "ARM64", allowsPublicRepositories: false }],
+  groups: [{ id: 4, name: "ARM64", isDefault: false, allowsPublicRepositories: false }],
   hasServers: true,
   options: ["--stack", "dev"],
   githubUrl: GITHUB_URL,
+  recovery: undefined,
 };
 
 const PLACE: Place = { owner: "acme", path: PATH, value: WANTED, recorded: true };
@@ -72,6 +73,14 @@ describe("judgeRouting", () => {
       problem(
         "The variable ARM64_RUNS_ON of acme exists, but the stack's state does not have it: `pulumi up` cannot make it.",
         DELETE,
+      ),
+    ],
+    "one that a lost state had": [
+      { recorded: false },
+      { recovery: "import it" },
+      problem(
+        "The variable ARM64_RUNS_ON of acme exists, but the stack's state does not have it: `pulumi up` cannot make it.",
+        "import it",
       ),
     ],
     "one that leads to runners that are offline, on servers that may come back": [
@@ -148,7 +157,7 @@ describe("judgeRouting", () => {
 });
 
 describe("judgeRunnerGroup", () => {
-  const group = { id: 4, name: "Arm64", allowsPublicRepositories: false };
+  const group = { id: 4, name: "Arm64", isDefault: false, allowsPublicRepositories: false };
   type Case = [groups: (typeof group)[], recorded: string | undefined, finding: Finding];
   const cases: Record<string, Case> = {
     "none yet": [[], undefined, ok("There is no runner group arm64 yet.")],
@@ -187,6 +196,14 @@ describe("judgeRunnerGroup", () => {
       assert.deepEqual(judgeRunnerGroup("acme", "arm64", groups, recorded, ROUTES), [finding]);
     });
   }
+
+  it("has no command that deletes what a lost state had, but the one that imports it", () => {
+    const [finding] = judgeRunnerGroup("acme", "arm64", [group], undefined, {
+      ...ROUTES,
+      recovery: "import it",
+    });
+    assert.equal(finding?.repair, "import it");
+  });
 });
 
 describe("recordedVariables", () => {

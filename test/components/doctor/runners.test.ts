@@ -4,6 +4,7 @@ import type { ListedRunner } from "../../../components/doctor/githubOrganization
 import {
   hostOf,
   judgeRunners,
+  notOfOthers,
   type RunnerFinding,
   type Sight,
 } from "../../../components/doctor/runners";
@@ -115,6 +116,7 @@ describe("judgeRunners", () => {
           runner(9, "somebody", { group: 1 }),
           runner(10, "prod-arm64-1-1-1-abc123", { group: 5, online: false }),
           runner(11, "dev-x-arm64-1-1-1-abc123", { group: 5, online: false }),
+          runner(12, "dev-2-arm64-1-1-1-abc123", { group: 1, online: false }),
         ],
       },
       ok("The runners of all 2 slots are online, and no others are in the way."),
@@ -138,12 +140,35 @@ describe("judgeRunners", () => {
   });
 });
 
+describe("notOfOthers", () => {
+  const groups = [1, 4, 5].map((id) => ({
+    id,
+    name: `group ${id}`,
+    isDefault: id === 1,
+    allowsPublicRepositories: false,
+  }));
+  const all = [1, 4, 5, 6, undefined].map((group, id) => runner(id, "any", { group }));
+  const cases: [what: string, own: number | undefined, left: (number | undefined)[]][] = [
+    ["its own, the default one and what nobody knows", 4, [1, 4, 6, undefined]],
+    ["the default one and what nobody knows, without its own", undefined, [1, 6, undefined]],
+  ];
+  for (const [what, own, left] of cases) {
+    it(`leaves runners of ${what}`, () => {
+      assert.deepEqual(
+        notOfOthers(all, groups, own).map(({ group }) => group),
+        left,
+      );
+    });
+  }
+});
+
 describe("hostOf", () => {
   const ours = (host: string) => ({ host, isOurs: true });
   const cases: [runner: string, expected: ReturnType<typeof hostOf>][] = [
     ["dev-arm64-1-1-1-abc123", ours("dev-arm64-1-1")],
     ["dev-arm64-2-10-16-abc123", ours("dev-arm64-2-10")],
     ["dev-big-2-1-1-1-abc123", ours("dev-big-2-1-1")],
+    ["dev-2-arm64-1-1-1-abc123", undefined],
     ["dev-other-1-1-1-abc123", { host: "dev-other-1-1", isOurs: false }],
     ["dev-arm64-1-1-1", undefined],
     ["prod-arm64-1-1-1-abc123", undefined],

@@ -1,7 +1,16 @@
 import assert from "node:assert/strict";
 import { drift } from "../../../components/status/drift";
 import { ORGANIZATION, type Reading } from "../../../components/status/reading";
-import { host, reading, server } from "./statuses";
+import { settingsWith } from "../config/settings";
+import {
+  GROUP as GROUP_ID,
+  GROUPS,
+  host,
+  reading,
+  RECORDED_GROUP,
+  runner,
+  server,
+} from "./statuses";
 
 const labels = (config: string) => ({ stack: "dev", config });
 const resource = (type: string, outputs: Record<string, unknown>, id = "1") => ({
@@ -14,7 +23,7 @@ const VARIABLE = resource("github:index/actionsOrganizationVariable:ActionsOrgan
   variableName: "ARM64_RUNS_ON",
   value: "wanted",
 });
-const GROUP = resource("github:index/actionsRunnerGroup:ActionsRunnerGroup", { name: "Arm64" });
+const GROUP = { ...RECORDED_GROUP, outputs: { name: "Arm64" } };
 const recorded = (...resources: Reading["recorded"]["resources"]) => ({
   hosts: [host("dev-arm64-1-1")],
   resources,
@@ -60,20 +69,33 @@ describe("drift", () => {
     [
       "sees runners of hosts that nobody knows, and leaves those of others alone",
       {
-        runners: ["dev-arm64-1-9-1-abc123", "somebody-else", "prod-arm64-1-1-1-abc123"].map(
-          (name) => ({ name, online: false, busy: false, version: undefined }),
-        ),
+        runners: [
+          "dev-arm64-1-9-1-abc123",
+          "somebody-else",
+          "prod-arm64-1-1-1-abc123",
+          "dev-2-arm64-1-1-1-abc123",
+        ].map((name) => runner(name, { online: false })),
       },
       ["Runner dev-arm64-1-9-1-abc123 is registered and offline, and the state has no host of it."],
     ],
     [
-      "finds a runner group whatever its case",
-      { recorded: recorded(GROUP), runnerGroups: ["arm64"] },
-      [],
+      "leaves runners of another stack alone that are called as its own, by their group",
+      {
+        settings: settingsWith((raw) => (raw.pools = { "east-arm64": raw.pools.arm64! })),
+        runners: [
+          runner("dev-east-arm64-1-9-1-abc123"),
+          runner("dev-east-arm64-1-1-1-abc123", { group: GROUP_ID + 1 }),
+        ],
+        runnerGroups: [...GROUPS, { id: GROUP_ID + 1, name: "east", isDefault: false }],
+      },
+      [
+        "Runner dev-east-arm64-1-9-1-abc123 is registered and online, and the state has no host of it.",
+      ],
     ],
+    ["finds a runner group whatever its case", { recorded: recorded(GROUP) }, []],
     [
       "misses a runner group",
-      { recorded: recorded(GROUP), runnerGroups: ["Default"] },
+      { recorded: recorded(GROUP), runnerGroups: GROUPS.slice(0, 1) },
       ["Runner group Arm64 is gone from acme."],
     ],
     [

@@ -42,7 +42,7 @@ export function hostile(): Reading {
     settings: { ...plain.settings, budget: { monthlyEur: 60 } },
     recorded: {
       hosts: [...hosts, host("dev-token-service", { pool: undefined, hostKey: undefined })],
-      resources: [],
+      resources: plain.recorded.resources,
     },
     servers: [
       ...names.map((name, index) =>

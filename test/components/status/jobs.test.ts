@@ -26,6 +26,7 @@ const jobs = (...ids: number[]): FakeAnswer => ({
       completed_at: id === 3 ? null : `2026-11-20T00:02:0${id}Z`,
       labels: ["self-hosted"],
       runner_name: id === 3 ? "" : "dev-arm64-1-1-1-abc123",
+      runner_group_id: id === 3 ? null : 4,
     })),
   },
 });
@@ -62,11 +63,18 @@ describe("readJobHistory", () => {
     const { history, fake } = await look(100);
     assert.deepEqual(fake.unknown, []);
     assert.deepEqual(
-      history.jobs.map((job) => [job.id, job.repository, job.private, job.runner, job.completedAt]),
+      history.jobs.map((job) => [
+        job.id,
+        job.repository,
+        job.private,
+        job.runner,
+        job.runnerGroup,
+        job.completedAt,
+      ]),
       [
-        [3, "webppt", true, undefined, undefined],
-        [2, "site", false, "dev-arm64-1-1-1-abc123", new Date("2026-11-20T00:02:02Z")],
-        [1, "webppt", true, "dev-arm64-1-1-1-abc123", new Date("2026-11-20T00:02:01Z")],
+        [3, "webppt", true, undefined, undefined, undefined],
+        [2, "site", false, "dev-arm64-1-1-1-abc123", 4, new Date("2026-11-20T00:02:02Z")],
+        [1, "webppt", true, "dev-arm64-1-1-1-abc123", 4, new Date("2026-11-20T00:02:01Z")],
       ],
     );
     assert.deepEqual([history.runs, history.truncated, history.from], [3, false, FROM]);

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { fleetStatus } from "../../../components/status/model";
 import { ORGANIZATION, type Reading } from "../../../components/status/reading";
-import { hostOfRunner, slotNumber } from "../../../components/host/runnerNames";
-import { host, job, reading, server } from "./statuses";
+import { settingsWith } from "../config/settings";
+import { GROUP, GROUPS, host, job, reading, RECORDED_GROUP, runner, server } from "./statuses";
 
 const of = (change: Partial<Reading>) => fleetStatus(reading(change));
 const queuedJob = (labels: readonly string[]) =>
@@ -26,19 +26,15 @@ describe("fleetStatus", () => {
         runners,
         hosts: new Map([["dev-arm64-1-1", { reach: "unreachable", reason: "nobody answers SSH" }]]),
       }).hosts[0]!;
-    const runner = (name: string, online: boolean, busy: boolean) => ({
-      name: `dev-arm64-1-1-${name}`,
-      online,
-      busy,
-      version: undefined,
-    });
+    const listed = (name: string, online: boolean, busy: boolean) =>
+      runner(`dev-arm64-1-1-${name}`, { online, busy });
 
     it("are what GitHub says where the host says nothing", () => {
       const found = silent([
-        runner("1-aaaaaa", false, false),
-        runner("1-bbbbbb", true, true),
-        runner("2-cccccc", true, false),
-        runner("3-dddddd", false, false),
+        listed("1-aaaaaa", false, false),
+        listed("1-bbbbbb", true, true),
+        listed("2-cccccc", true, false),
+        listed("3-dddddd", false, false),
       ]);
       assert.deepEqual(
         found.slots.map(({ slot, state, runner: name }) => [slot, state, name]),
@@ -92,8 +88,8 @@ describe("fleetStatus", () => {
     const ran = [
       job(1),
       job(2, { runner: "dev-arm64-1-9-1-abc123" }),
-      job(3, { runner: "GitHub Actions 17" }),
-      job(4, { runner: "mine" }),
+      job(3, { runner: "GitHub Actions 17", runnerGroup: 0 }),
+      job(4, { runner: "mine", runnerGroup: 1 }),
       job(5, { status: "in_progress", completedAt: undefined }),
     ];
     const status = of({ jobs: { ...reading().jobs!, jobs: ran } });
@@ -108,6 +104,69 @@ describe("fleetStatus", () => {
     );
     assert.equal(status.jobs?.running.length, 1);
     assert.equal(status.costs?.breakEven?.jobs, 2);
+  });
+
+  describe("of a stack beside others whose names begin alike", () => {
+    const [EAST, OLD] = [GROUP + 1, GROUP + 7];
+    const settings = settingsWith((raw) => {
+      raw.pools = {
+        arm64: raw.pools.arm64!,
+        "east-arm64": raw.pools.arm64!,
+        "big-2": raw.pools.arm64!,
+      };
+      raw.routing = { pool: "arm64" };
+    });
+    const NAMED: readonly (readonly [
+      runner: string,
+      group: number | undefined,
+      host: string | null,
+      why: string,
+    ])[] = [
+      ["dev-arm64-1-1-1-abc123", GROUP, "dev-arm64-1-1", "its own"],
+      ["dev-big-2-1-1-1-abc123", GROUP, "dev-big-2-1-1", "its own, of a pool with a number"],
+      ["dev-east-arm64-1-1-1-abc123", GROUP, "dev-east-arm64-1-1", "its own, by the group"],
+      ["dev-east-arm64-1-1-1-abc123", EAST, null, "of the stack dev-east, by the group"],
+      ["dev-gone-1-1-1-abc123", GROUP, "dev-gone-1-1", "its own, of a pool that is gone"],
+      ["dev-gone-1-1-1-abc123", EAST, null, "of another stack"],
+      ["dev-gone-1-1-1-abc123", OLD, null, "of nobody knows whom"],
+      ["dev-gone-1-1-1-abc123", undefined, null, "of nobody knows whom either"],
+      ["dev-arm64-1-1-1-abc123", OLD, "dev-arm64-1-1", "its own, of a group that is gone"],
+      ["dev-arm64-1-1-1-abc123", 1, "dev-arm64-1-1", "its own, moved when a group was deleted"],
+      [
+        "dev-arm64-1-1-1-abc123",
+        undefined,
+        "dev-arm64-1-1",
+        "its own, where GitHub names no group",
+      ],
+      ["dev-2-arm64-1-1-1-abc123", EAST, null, "of the stack dev-2"],
+      ["dev-2-arm64-1-1-1-abc123", undefined, null, "of the stack dev-2, by the name alone"],
+    ];
+    const around = {
+      settings,
+      runnerGroups: [...GROUPS, { id: EAST, name: "east", isDefault: false }],
+    };
+    for (const [name, group, on, why] of NAMED) {
+      it(`knows that a job of ${name} in the group ${group} ran on a host ${why}`, () => {
+        const jobs = { ...reading().jobs!, jobs: [job(1, { runner: name, runnerGroup: group })] };
+        const status = of({ ...around, jobs });
+        const [done] = status.jobs!.done;
+        assert.deepEqual([done?.on, done?.host], [on === null ? "other" : "own", on]);
+        assert.equal(status.costs?.breakEven?.jobs, on === null ? 0 : 1);
+      });
+
+      it(`counts ${name} in the group ${group} on a host ${why}`, () => {
+        const wanted = ["dev-arm64-1-1", "dev-big-2-1-1", "dev-east-arm64-1-1", "dev-2-arm64-1-1"];
+        const recorded = {
+          hosts: wanted.map((one) => host(one)),
+          resources: [RECORDED_GROUP],
+        };
+        const { hosts } = of({ ...around, recorded, runners: [runner(name, { group })] });
+        assert.deepEqual(
+          hosts.filter(({ online }) => online === 1).map((one) => one.name),
+          wanted.filter((one) => one === on),
+        );
+      });
+    }
   });
 
   it("is over a budget by a whole month, not by what has been spent", () => {
@@ -132,18 +191,4 @@ describe("fleetStatus", () => {
     const found = of({ recorded: { hosts: [service], resources: [] }, hosts: new Map() });
     assert.deepEqual([found.hosts[0]?.pool, found.hosts[0]?.slots], [null, []]);
   });
-});
-
-describe("hostOfRunner", () => {
-  for (const [runner, expected] of [
-    ["dev-arm64-1-1-2-x7k2p9", "dev-arm64-1-1"],
-    ["dev-big-arm-12-100-16-x7k2p9", "dev-big-arm-12-100"],
-    ["dev-arm64-1-1-2", undefined],
-    ["other-arm64-1-1-2-x7k2p9", undefined],
-    ["dev-x7k2p9", undefined],
-  ] as const) {
-    it(`of ${runner}`, () => assert.equal(hostOfRunner(runner, "dev"), expected));
-  }
-
-  it("has a slot beside it", () => assert.equal(slotNumber("dev-arm64-1-1-12-x7k2p9"), 12));
 });

@@ -5,9 +5,10 @@ import {
   type JobReading,
   ORGANIZATION,
   type Reading,
+  type RunnerReading,
   type ServerReading,
 } from "../../../components/status/reading";
-import type { RecordedHost } from "../../../components/stack/recordedHosts";
+import type { RecordedHost, RecordedResource } from "../../../components/stack/recordedHosts";
 import { rawSettings } from "../config/settings";
 
 export const NOW = new Date("2026-11-26T12:00:00Z");
@@ -51,6 +52,21 @@ export function host(name: string, change: Partial<RecordedHost> = {}): Recorded
   };
 }
 
+/** Id of the stack's runner group. */
+export const GROUP = 4;
+
+export const GROUPS: NonNullable<Reading["runnerGroups"]> = [
+  { id: 1, name: "Default", isDefault: true },
+  { id: GROUP, name: "arm64", isDefault: false },
+];
+
+export const RECORDED_GROUP: RecordedResource = {
+  urn: "urn:pulumi:dev::runner-fleet::github:index/actionsRunnerGroup:ActionsRunnerGroup::organization-runners",
+  type: "github:index/actionsRunnerGroup:ActionsRunnerGroup",
+  id: String(GROUP),
+  outputs: { name: "arm64" },
+};
+
 export function job(id: number, change: Partial<JobReading> = {}): JobReading {
   return {
     id,
@@ -65,8 +81,13 @@ export function job(id: number, change: Partial<JobReading> = {}): JobReading {
     completedAt: new Date("2026-11-26T10:02:31Z"),
     labels: ["self-hosted", "Linux", "ARM64", "docker"],
     runner: "dev-arm64-1-1-1-abc123",
+    runnerGroup: GROUP,
     ...change,
   };
+}
+
+export function runner(name: string, change: Partial<RunnerReading> = {}): RunnerReading {
+  return { name, group: GROUP, online: true, busy: false, version: "2.338.0", ...change };
 }
 
 /** One host with two slots, of which one works, and a job that it ran. */
@@ -77,14 +98,11 @@ export function reading(change: Partial<Reading> = {}): Reading {
     stack: "dev",
     settings: found.settings,
     readAt: NOW,
-    recorded: { hosts: [host("dev-arm64-1-1")], resources: [] },
+    recorded: { hosts: [host("dev-arm64-1-1")], resources: [RECORDED_GROUP] },
     servers: [server("dev-arm64-1-1")],
     rates: RATES,
-    runners: [
-      { name: "dev-arm64-1-1-1-abc123", online: true, busy: true, version: "2.338.0" },
-      { name: "dev-arm64-1-1-2-def456", online: true, busy: false, version: "2.338.0" },
-    ],
-    runnerGroups: ["Default", "arm64"],
+    runners: [runner("dev-arm64-1-1-1-abc123", { busy: true }), runner("dev-arm64-1-1-2-def456")],
+    runnerGroups: GROUPS,
     variables: new Map([[ORGANIZATION, routedRunsOn(found.settings)]]),
     runnerVersions: new Map(),
     jobs: { jobs: [job(1)], from: new Date("2026-10-27T12:00:00Z"), runs: 1, truncated: false },
