@@ -2,6 +2,7 @@ import { z } from "zod";
 import { stackSelector } from "../host/labels";
 import type { Api } from "../preflight/api";
 import { paged, pages } from "../preflight/facts";
+import type { RecordedResource } from "../stack/recordedHosts";
 
 /** A kind of thing in a Hetzner project. */
 export interface Kind {
@@ -78,6 +79,17 @@ export async function readThings(api: Api, prefix: string): Promise<Thing[]> {
     }),
   );
   return lists.flat();
+}
+
+/** What a state has of the kinds of things that are looked for, by kind and name. */
+export function recordedThings(resources: readonly RecordedResource[]): Thing[] {
+  const things = resources.flatMap(({ type, id, outputs }) => {
+    const kind = KINDS.find((one) => one.type === type);
+    if (kind === undefined || id === undefined || id === "") return [];
+    return [{ kind, id, name: typeof outputs?.name === "string" ? outputs.name : id }];
+  });
+  const rank = ({ kind, name }: Thing) => `${KINDS.indexOf(kind)} ${name}`;
+  return things.sort((one, other) => (rank(one) < rank(other) ? -1 : 1));
 }
 
 /** Servers that carry the stack's labels. */

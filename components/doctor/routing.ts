@@ -8,6 +8,7 @@ import type { Context } from "./context";
 import { ghDelete } from "./gh";
 import { type ListedRunner, readVariable, type RunnerGroup } from "./githubOrganization";
 import { readServers } from "./hetznerProject";
+import { recoveryOf } from "./importRepair";
 
 /** One place where the routing variable may be. */
 export interface Place {
@@ -36,6 +37,8 @@ export interface Routes {
   /** `--stack` and, where it is not the default, `--config-file`. */
   readonly options: readonly string[];
   readonly githubUrl: string;
+  /** The command that imports what a lost state had; undefined where it is not lost. */
+  readonly recovery: string | undefined;
 }
 
 /** A finding, and the variable that may be deleted for it. */
@@ -81,7 +84,7 @@ export function judgeRouting(places: readonly Place[], routes: Routes): readonly
       findings.push(
         problem(
           `The variable ${variable} of ${owner} exists, but the stack's state does not have it: \`pulumi up\` cannot make it.`,
-          repair,
+          routes.recovery ?? repair,
         ),
       );
     } else if (value !== wanted) {
@@ -202,6 +205,7 @@ export async function checkRouting(context: Context): Promise<readonly Finding[]
     hasServers: servers > 0,
     options,
     githubUrl,
+    recovery: hasHosts ? await recoveryOf(context) : undefined,
   };
   return judgeRouting(places, routes).map(({ stale, ...finding }) =>
     stale === undefined
@@ -257,7 +261,7 @@ export function judgeRunnerGroup(
   name: string,
   groups: readonly RunnerGroup[],
   recorded: string | undefined,
-  { options, githubUrl }: Pick<Routes, "options" | "githubUrl">,
+  { options, githubUrl, recovery }: Pick<Routes, "options" | "githubUrl" | "recovery">,
 ): readonly Finding[] {
   const found = groups.find((one) => one.name.toLowerCase() === name.toLowerCase());
   const up = (...flags: string[]) => ["pulumi up", ...flags, ...options].join(" ");
@@ -278,7 +282,8 @@ export function judgeRunnerGroup(
     return [
       problem(
         `The runner group ${name} (${found.id}) exists, but the stack's state does not have it: \`pulumi up\` cannot make it.`,
-        ghDelete(`/orgs/${organization}/actions/runner-groups/${found.id}`, githubUrl),
+        // Without it the runners would be in the default group, which serves other repositories.
+        recovery ?? ghDelete(`/orgs/${organization}/actions/runner-groups/${found.id}`, githubUrl),
       ),
     ];
   }
@@ -303,5 +308,9 @@ export async function checkRunnerGroup(context: Context): Promise<readonly Findi
   if (Object.keys(pools).length === 0 && recorded === undefined) {
     return [skipped("There is no pool of own hosts.")];
   }
-  return judgeRunnerGroup(organization, runnerGroup.name, groups, recorded, { options, githubUrl });
+  return judgeRunnerGroup(organization, runnerGroup.name, groups, recorded, {
+    options,
+    githubUrl,
+    recovery: await recoveryOf(context),
+  });
 }

@@ -1,7 +1,10 @@
-import type { RecordedResource } from "../stack/recordedHosts";
+import type { FleetSettings } from "../config/schema";
+import { placeFleet, TOKEN_SERVICE } from "../runnerPool/placement";
+import { enumerate } from "../text/words";
 import { type Finding, orOk, problem, skipped } from "./check";
 import type { Context } from "./context";
-import { exists, KINDS, readThings, type Thing } from "./hetznerProject";
+import { exists, readThings, recordedThings, type Thing } from "./hetznerProject";
+import { importRepair, RECOVERY_PAGE } from "./importRepair";
 
 /** Compares what carries the stack's labels with what its state has. */
 export interface Comparison {
@@ -11,42 +14,81 @@ export interface Comparison {
   readonly missing: readonly Thing[];
   /** How many things the state has in the project. */
   readonly recorded: number;
+  /** What the configuration calls the stack's servers, and everything that they share. */
+  readonly wanted: Wanted;
 }
 
-/** @param options `--stack` and, where it is not the default, `--config-file` */
+/** Names at Hetzner. */
+export interface Wanted {
+  /** Of network, firewall and SSH key. */
+  readonly shared: string;
+  readonly servers: readonly string[];
+}
+
+/** What a finding about a state names. */
+export interface StateContext {
+  readonly organization: string;
+  /** `--stack` and, where it is not the default, `--config-file`. */
+  readonly options: readonly string[];
+}
+
 export function judgeState(
-  { orphans, missing, recorded }: Comparison,
-  options: readonly string[],
+  { orphans, missing, recorded, wanted }: Comparison,
+  { organization, options }: StateContext,
 ): readonly Finding[] {
-  const lost =
-    recorded === 0 && orphans.length > 0
-      ? [
-          problem(
-            `The stack's state has nothing at Hetzner, where ${orphans.length === 1 ? "1 thing has" : `${orphans.length} things have`} its labels: it was lost, or another backend keeps it, and then nothing of what follows should be deleted.`,
-            "pulumi whoami --verbose",
-          ),
-        ]
-      : [];
+  const isLost = recorded === 0;
+  const lost = isLost ? orphans.filter(isOfProgram) : unknownToState(orphans, wanted);
+  const rest = orphans.filter((one) => !lost.includes(one));
   return orOk(
     [
-      ...lost,
-      ...missing.map(({ kind, id, name }) =>
+      ...(lost.length === 0
+        ? []
+        : [
+            problem(
+              `${isLost ? lostSentences(lost) : olderSentences(lost)} without one this imports what the state does not have (${RECOVERY_PAGE}).`,
+              importRepair(organization, options),
+            ),
+          ]),
+      ...missing.map((one) =>
         problem(
-          `The stack's state has the ${kind.noun} ${name} (${id}), which is not in the Hetzner project any more.`,
+          `The stack's state has the ${nameOf(one)}, which is not in the Hetzner project any more.`,
           ["pulumi up --refresh", ...options].join(" "),
         ),
       ),
-      ...orphans.map(({ kind, id, name }) =>
+      ...rest.map((one) =>
         problem(
-          `The ${kind.noun} ${name} (${id}) has the stack's labels, but its state does not have it.`,
-          `hcloud ${kind.command} delete ${id}`,
+          `The ${nameOf(one)} has the stack's labels, but its state does not have it.`,
+          `hcloud ${one.kind.command} delete ${one.id}`,
         ),
       ),
     ],
-    recorded === 0
+    isLost
       ? "Neither the stack's state nor its labels have anything in the Hetzner project yet."
       : `The ${recorded} things that the stack's state has in the Hetzner project are all that have its labels.`,
   );
+}
+
+/** Addresses are not: somebody has kept them. */
+function isOfProgram({ kind }: Thing): boolean {
+  return kind.path !== "primary_ips";
+}
+
+/** Of what a state does not have the part that the stack would make: an import takes it in. The rest is left over. */
+function unknownToState(orphans: readonly Thing[], wanted: Wanted): readonly Thing[] {
+  const named = orphans.filter((one) => isNamed(one, wanted));
+  // The group of a host that is imported goes with it.
+  const hasServer = named.some(({ kind }) => kind.path === "servers");
+  return orphans.filter(
+    (one) => named.includes(one) || (hasServer && one.kind.path === "placement_groups"),
+  );
+}
+
+function lostSentences(lost: readonly Thing[]): string {
+  return `The stack's state has nothing at Hetzner, where this has its labels: ${listOf(lost)}. Delete nothing of it: the state was lost, or another backend keeps it than the one that \`pulumi whoami --verbose\` names. Where there is a copy, \`pulumi stack import --file COPY\` brings it back;`;
+}
+
+function olderSentences(lost: readonly Thing[]): string {
+  return `The stack's state does not have this, which has its labels and bears names of its configuration: ${listOf(lost)}. Delete nothing of it, there may be jobs on it: the state is older, or a run was cut short. Where there is a newer copy, \`pulumi stack import --file COPY\` brings it back;`;
 }
 
 export async function checkState(context: Context): Promise<readonly Finding[]> {
@@ -69,17 +111,33 @@ export async function checkState(context: Context): Promise<readonly Finding[]> 
     orphans: found.filter((one) => !recorded.some(isSame(one))),
     missing: missing.flat(),
     recorded: recorded.length,
+    wanted: wantedNames(prefix, settings),
   };
-  return judgeState(comparison, options);
+  return judgeState(comparison, { organization: settings.organization, options });
 }
 
-/** What a state has of the kinds of things that are looked for, by kind and name. */
-export function recordedThings(resources: readonly RecordedResource[]): Thing[] {
-  const things = resources.flatMap(({ type, id, outputs }) => {
-    const kind = KINDS.find((one) => one.type === type);
-    if (kind === undefined || id === undefined || id === "") return [];
-    return [{ kind, id, name: typeof outputs?.name === "string" ? outputs.name : id }];
-  });
-  const rank = ({ kind, name }: Thing) => `${KINDS.indexOf(kind)} ${name}`;
-  return things.sort((one, other) => (rank(one) < rank(other) ? -1 : 1));
+/** What a run would make where nothing is. */
+export function wantedNames(prefix: string, settings: FleetSettings): Wanted {
+  const { pools, tokenService } = placeFleet(prefix, settings);
+  return {
+    shared: prefix,
+    servers: [
+      ...Object.values(pools).flatMap((hosts) => hosts.map(({ serverName }) => serverName)),
+      ...(tokenService === undefined ? [] : [`${prefix}-${TOKEN_SERVICE}`]),
+    ],
+  };
+}
+
+function isNamed({ kind, name }: Thing, { shared, servers }: Wanted): boolean {
+  if (kind.path === "servers") return servers.includes(name);
+  return ["networks", "firewalls", "ssh_keys"].includes(kind.path) && name === shared;
+}
+
+/** Such as `server dev-arm64-1-1 (7)`. */
+function nameOf({ kind, id, name }: Thing): string {
+  return `${kind.noun} ${name} (${id})`;
+}
+
+function listOf(things: readonly Thing[]): string {
+  return enumerate(things.map(nameOf), "and");
 }

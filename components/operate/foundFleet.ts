@@ -1,10 +1,12 @@
 import { z } from "zod";
 import type { FleetSettings } from "../config/schema";
 import { stackSelector } from "../host/labels";
+import { poolOfHost } from "../host/runnerNames";
 import { centralPaths } from "../imageWorkflow/emission";
 import { isOurs } from "../imageWorkflow/workflow";
 import { type Api, orWhereAbsent } from "../preflight/api";
 import { paged, pages } from "../preflight/facts";
+import { TOKEN_SERVICE } from "../runnerPool/placement";
 
 interface Found {
   readonly id: number;
@@ -25,7 +27,10 @@ export interface FoundFile {
   readonly branch: string;
 }
 
-/** What there is of a stack at Hetzner and GitHub, found by its labels and by the names that its settings give. */
+/**
+ * What there is of a stack at Hetzner and GitHub, found by its labels and by the names that its settings give. Servers
+ * and placement groups that are not called as the program calls them are left out: it could not name them either.
+ */
 export interface FoundFleet {
   readonly network: (Found & { /** Ranges. */ readonly subnets: readonly string[] }) | undefined;
   readonly firewall: Found | undefined;
@@ -44,15 +49,16 @@ export interface FoundFleet {
 }
 
 const labelled = { id: z.int(), name: z.string(), labels: z.record(z.string(), z.string()) };
+const labelledThing = z.object(labelled);
 const networks = z.object({
   networks: z.array(
     z.object({ ...labelled, subnets: z.array(z.object({ ip_range: z.string() })) }),
   ),
   ...paged,
 });
-const firewalls = z.object({ firewalls: z.array(z.object(labelled)), ...paged });
-const sshKeys = z.object({ ssh_keys: z.array(z.object(labelled)), ...paged });
-const placementGroups = z.object({ placement_groups: z.array(z.object(labelled)), ...paged });
+const firewalls = z.object({ firewalls: z.array(labelledThing), ...paged });
+const sshKeys = z.object({ ssh_keys: z.array(labelledThing), ...paged });
+const placementGroups = z.object({ placement_groups: z.array(labelledThing), ...paged });
 const servers = z.object({
   servers: z.array(z.object({ ...labelled, placement_group: z.object({ id: z.int() }).nullish() })),
   ...paged,
@@ -85,20 +91,33 @@ export async function findFleet(
     pages(hetzner, `/servers?${ours}`, servers),
     findAtGitHub(github, settings),
   ]);
-  const [firstNetwork] = network.flatMap((page) => page.networks);
+  /** The one that is called as the stack is, or one that somebody has renamed. */
+  const theOne = <T extends Found>(all: readonly T[]): T | undefined =>
+    all.find(({ name }) => name === prefix) ?? all[0];
+  const bare = ({ id, name }: Found): Found => ({ id, name });
+  const isNamed = ({ name, labels }: z.output<typeof labelledThing>) =>
+    labels.pool === undefined
+      ? name === `${prefix}-${TOKEN_SERVICE}`
+      : poolOfHost(name, prefix) === labels.pool;
+  const found = {
+    network: theOne(network.flatMap((page) => page.networks)),
+    firewall: theOne(firewall.flatMap((page) => page.firewalls)),
+    sshKey: theOne(sshKey.flatMap((page) => page.ssh_keys)),
+  };
   return {
-    network: firstNetwork && {
-      id: firstNetwork.id,
-      name: firstNetwork.name,
-      subnets: firstNetwork.subnets.map(({ ip_range }) => ip_range),
+    network: found.network && {
+      ...bare(found.network),
+      subnets: found.network.subnets.map(({ ip_range }) => ip_range),
     },
-    firewall: firewall.flatMap((page) => page.firewalls)[0],
-    sshKey: sshKey.flatMap((page) => page.ssh_keys)[0],
+    firewall: found.firewall && bare(found.firewall),
+    sshKey: found.sshKey && bare(found.sshKey),
     placementGroups: groups
       .flatMap((page) => page.placement_groups)
+      .filter(isNamed)
       .map(({ id, name, labels }) => ({ id, name, pool: labels.pool })),
     servers: machines
       .flatMap((page) => page.servers)
+      .filter(isNamed)
       .map(({ id, name, labels, placement_group }) => ({
         id,
         name,

@@ -193,14 +193,27 @@ function retirement(
   };
 }
 
-/** What to do with the file, one command a line. */
+/**
+ * Takes the file into the state. What was imported belongs to the program, which may change and delete it.
+ * @param options those of the CLI that name the stack
+ */
+export function importCommand(organization: string, options: readonly string[]): string {
+  return `GITHUB_OWNER=${organization} pulumi import ${options.join(" ")} --file import.json --protect=false --generate-code=false`;
+}
+
+/**
+ * What to do with the file, one command a line.
+ * @param options those of the CLI that name the stack; default: `--stack`
+ */
 export function nextSteps(
   { generations, hosts, tokenService }: Recovery,
   { project, settings, stack }: Pick<RecoveryOptions, "project" | "settings" | "stack">,
+  options: readonly string[] = ["--stack", stack],
 ): readonly string[] {
   const replace = tokenService === undefined ? "" : ` --replace '${tokenService}'`;
+  const ofStack = options.join(" ");
   const set = (pool: string, key: string, value: number) =>
-    `pulumi config set --stack ${stack} --path ${project}:pools.${pool}.${key} ${value}`;
+    `pulumi config set ${ofStack} --path ${project}:pools.${pool}.${key} ${value}`;
   const changes = Object.entries(generations).flatMap(([pool, generation]) => {
     const wanted = settings.pools[pool];
     if (wanted === undefined) return [];
@@ -214,8 +227,8 @@ export function nextSteps(
     ];
   });
   return [
-    `GITHUB_OWNER=${settings.organization} pulumi import --stack ${stack} --file import.json --protect=false --generate-code=false`,
+    importCommand(settings.organization, options),
     ...changes,
-    `pulumi up --stack ${stack}${replace}`,
+    `pulumi up ${ofStack}${replace}`,
   ];
 }

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { mkdtemp, rm } from "node:fs/promises";
+import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import {
@@ -23,7 +23,7 @@ const VARIABLE = "/orgs/acme/actions/variables/ARM64_RUNS_ON";
 /** What is wrong, by check. */
 type Wrong = Partial<Record<CheckId, readonly Finding[]>>;
 
-/** Each test leaves the stack as it has found it. */
+/** Each test but the last leaves the stack as it has found it. */
 describe("npm run doctor, on the real engine", function () {
   this.timeout("5m");
   this.bail(true);
@@ -253,6 +253,56 @@ describe("npm run doctor, on the real engine", function () {
     assert.deepEqual(wrong(await look()), {});
   });
 
+  /** Runs what the doctor or the import file shows, as a shell does, with its file in another folder. */
+  async function shell(command: string, folder: string): Promise<string> {
+    const typed = command
+      .replaceAll("import.json", join(folder, "import.json"))
+      .replace(/\bpulumi (import|up) /g, "pulumi $1 --yes --skip-preview ");
+    const { code, stdout, stderr } = await run("bash", ["--norc", "-c", typed], {
+      cwd: PROJECT,
+      env: { ...scene.stack.environment },
+    });
+    assert.equal(code, 0, `$ ${typed}\n${stdout}${stderr}`);
+    return stdout + stderr;
+  }
+
+  async function inFolder(work: (folder: string) => Promise<void>): Promise<void> {
+    const folder = await mkdtemp(join(tmpdir(), "runner-fleet-doctor-"));
+    await work(folder).finally(() => rm(folder, { recursive: true }));
+  }
+
+  const importing = () => {
+    const ofStack = `--stack dev --config-file ${scene.stack.configFile}`;
+    return `npm run --silent import-file -- ${ofStack} > import.json && GITHUB_OWNER=acme pulumi import ${ofStack} --file import.json --protect=false --generate-code=false`;
+  };
+
+  it("has commands that import what a lost state had, and none that deletes it", () =>
+    inFolder(async (folder) => {
+      const copy = join(folder, "copy.json");
+      await shell(`pulumi stack export --stack dev --file ${copy}`, folder);
+      await shell("pulumi stack rm --stack dev --force --yes --preserve-config", folder);
+      const gone = wrong(await look());
+      assert.deepEqual(
+        gone.stack?.map(({ repair }) => repair),
+        ["pulumi stack init dev"],
+      );
+      await shell("pulumi stack init dev", folder);
+
+      const { state, routing, "runner-group": group, ...others } = wrong(await look());
+      assert.deepEqual(others, {});
+      assert.match(
+        state?.[0]?.sentence ?? "",
+        /^The stack's state has nothing at Hetzner, where this has its labels: server dev-token-service \(\d+\), server dev-arm64-1-1 \(\d+\), firewall dev \(\d+\), placement group dev-arm64-1-1 \(\d+\), network dev \(\d+\) and SSH key dev \(\d+\)\. Delete nothing of it: /,
+      );
+      assert.deepEqual(
+        [state, routing, group].map((findings) => findings?.map(({ repair }) => repair)),
+        [[importing()], [importing()], [importing()]],
+      );
+
+      await shell(`pulumi stack import --stack dev --file ${copy}`, folder);
+      assert.deepEqual(wrong(await look()), {});
+    }));
+
   it("finds a ghost, and the command that deletes it; deletes it itself, and no other", async () => {
     const id = await ghost("dev-arm64-1-9-1-abc123");
     const [found] = wrong(await look()).runners ?? [];
@@ -331,4 +381,69 @@ describe("npm run doctor, on the real engine", function () {
     await type(again);
     assert.deepEqual(wrong(await look()), {});
   });
+
+  it("has commands that import the server that an older state lacks, and the roll after them loses no job", () =>
+    inFolder(async (folder) => {
+      const copy = join(folder, "copy.json");
+      await shell(`pulumi stack export --stack dev --file ${copy}`, folder);
+      await scene.stack.configure({ "pools.arm64.count": 2 });
+      await scene.pulumi("up");
+      await shell(`pulumi stack import --stack dev --file ${copy}`, folder);
+
+      const { state, ...others } = wrong(await look());
+      assert.deepEqual(others, {});
+      const id = scene.servers()["dev-arm64-1-2"];
+      assert.deepEqual(state, [
+        {
+          status: "problem",
+          sentence: `The stack's state does not have this, which has its labels and bears names of its configuration: server dev-arm64-1-2 (${id}). Delete nothing of it, there may be jobs on it: the state is older, or a run was cut short. Where there is a newer copy, \`pulumi stack import --file COPY\` brings it back; without one this imports what the state does not have (docs/operations.md, Recover a lost state).`,
+          repair: importing(),
+        },
+      ]);
+
+      const printed = await shell(state?.[0]?.repair ?? "", folder);
+      const file = await readFile(join(folder, "import.json"), "utf8");
+      const { resources } = JSON.parse(file) as { resources: { logicalName: string }[] };
+      assert.deepEqual(
+        resources.map(({ logicalName }) => logicalName),
+        ["arm64", "arm64-1-2", "arm64-1-2-retire"],
+      );
+      // Its host key is not known, so that it goes with the next generation.
+      assert.deepEqual(Object.keys(wrong(await look())), ["ssh"]);
+
+      const job = scene.arm64Job("sleep 5");
+      await scene.until(
+        "the job runs",
+        () => cloud.github.jobs.get(job.id).status === "in_progress",
+      );
+      const ofStack = `--stack dev --config-file ${scene.stack.configFile}`;
+      const steps = [...printed.matchAll(/^ {2}(pulumi .*)$/gm)].map(([, step]) => step!);
+      assert.deepEqual(steps, [
+        `pulumi config set ${ofStack} --path runner-fleet:pools.arm64.generation 2`,
+        `pulumi up ${ofStack}`,
+      ]);
+      const tokenService = scene.servers()["dev-token-service"];
+      for (const step of steps) await shell(step, folder);
+      const servers = scene.servers();
+      assert.deepEqual(Object.keys(servers).sort(), [
+        "dev-arm64-2-1",
+        "dev-arm64-2-2",
+        "dev-token-service",
+      ]);
+      assert.equal(servers["dev-token-service"], tokenService);
+      assert.equal(cloud.github.jobs.get(job.id).conclusion, "success");
+      assert.deepEqual(wrong(await look()), {});
+      await scene.pulumi("preview", "--expect-no-changes");
+
+      const { code, stderr } = await run(
+        "npm",
+        ["run", "--silent", "import-file", "--", ...ofStack.split(" ")],
+        { cwd: PROJECT, env: { ...scene.stack.environment } },
+      );
+      assert.equal(code, 1);
+      assert.equal(
+        stderr,
+        "Found nothing of the stack dev at Hetzner and GitHub that its state does not have: there is nothing to import.\n",
+      );
+    }));
 });
