@@ -4,6 +4,8 @@ import { rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { runOverSsh, SshError } from "../../components/host/ssh";
+import { recordedHosts, recordedResources } from "../../components/stack/recordedHosts";
 import { type LocalCloud, startLocalCloud } from "../../local-cloud";
 import { run } from "../../local-cloud/engine/run";
 import type { Job } from "../../local-cloud/github";
@@ -12,6 +14,8 @@ import { readTasks, type Step, unseen } from "./console";
 
 const ROOT = join(__dirname, "..", "..");
 const STACK_FILE = "Pulumi.dev.yaml";
+/** What stands in for programs that need not be there. */
+const PROGRAMS = join(__dirname, "programs");
 
 /** The checkout, where `pulumi config set` writes to a copy of the stack's file. */
 function copyOfProject(): string {
@@ -29,6 +33,7 @@ describe("the operations, as they are documented", function () {
   let scene: Scene;
   let folder: string;
   let job: Job | undefined;
+  let oldKey: string | undefined;
 
   before(async () => {
     cloud = await startLocalCloud({ hosts: "thin", startsWorkflows: false });
@@ -36,7 +41,7 @@ describe("the operations, as they are documented", function () {
   after(() => cloud?.close());
 
   beforeEach(async () => {
-    job = undefined;
+    [job, oldKey] = [undefined, undefined];
     folder = copyOfProject();
     scene = await Scene.open(cloud);
     await shell("pulumi stack select dev");
@@ -53,11 +58,13 @@ describe("the operations, as they are documented", function () {
   async function shell(command: string): Promise<string> {
     const { code, stdout, stderr } = await run("bash", ["--norc", "-c", command], {
       cwd: folder,
-      env: scene.stack.environment,
+      env: { ...scene.stack.environment, PATH: `${PROGRAMS}:${scene.stack.environment.PATH}` },
     });
     assert.equal(code, 0, `$ ${command}\n${stdout}${stderr}`);
     return stdout + stderr;
   }
+
+  const loginKey = () => shell("pulumi config get --path runner-fleet:ssh.privateKey");
 
   /** What the document says that happens beside the commands. */
   const events: Readonly<Record<string, () => Promise<void>>> = {
@@ -77,6 +84,41 @@ describe("the operations, as they are documented", function () {
     "a job of half a minute runs on the host": async () => {
       const { id } = (job = scene.arm64Job("sleep 30"));
       await scene.until("the job runs", () => cloud.github.jobs.get(id).status === "in_progress");
+    },
+    "a job runs on the host for as long as this takes": async () => {
+      oldKey = await loginKey();
+      const { id } = (job = scene.arm64Job(
+        `for _ in $(seq 600); do test ! -e '${folder}/job-may-end' || exit 0; sleep 0.2; done; exit 1`,
+      ));
+      await scene.until("the job runs", () => cloud.github.jobs.get(id).status === "in_progress");
+    },
+    "the job has ended well, the new key opens every host, and the old one none": async () => {
+      assert.equal(cloud.github.jobs.get(job!.id).status, "in_progress");
+      await writeFile(join(folder, "job-may-end"), "");
+      const { runner } = await finishedWell(scene, job!);
+      assert.match(runner ?? "", /^dev-arm64-1-1-/);
+      const newKey = await loginKey();
+      const hosts = recordedHosts(recordedResources(await shell("pulumi stack export")));
+      assert.deepEqual(
+        hosts.map(({ name }) => name),
+        ["dev-arm64-1-1", "dev-token-service"],
+      );
+      for (const { address, sshPort, hostKey } of hosts) {
+        const login = (privateKey: string) =>
+          runOverSsh(
+            { host: address, port: sshPort, privateKey, hostKey: hostKey! },
+            "cat /root/.ssh/authorized_keys",
+            10,
+          );
+        const letIn = (await login(newKey)).trimEnd().split("\n");
+        assert.deepEqual(letIn, [
+          scene.cloud.hetzner.state.sshKeys.values().next().value?.publicKey,
+        ]);
+        await assert.rejects(
+          login(oldKey!),
+          (error) => error instanceof SshError && error.failure === "refused",
+        );
+      }
     },
     "the job has ended well, and every server and runner belongs to the stack": async () => {
       const { runner } = await finishedWell(scene, job!);

@@ -29,6 +29,10 @@ const COMPOSE_UP = new RegExp(`^docker compose --project-directory ${STACK} up -
 /** Waits until anything answers at the address, or answers well. */
 const CURL =
   /^curl --silent --show-error --output \/dev\/null --max-time 5 --retry 60 --retry-delay 1 --retry-connrefused (--fail )?(\S+)$/;
+/** Who is let in as root by SSH. */
+const AUTHORIZED_KEYS = "/root/.ssh/authorized_keys";
+/** Adds its input to that file, or puts it in its place. */
+const AUTHORIZE = new RegExp(`^cat (>>?) ${AUTHORIZED_KEYS}$`);
 /** The base of a host, none of which there is here. */
 const BASE = `${STACK}/bin/base`;
 /** The commands that come with a runner host's files. */
@@ -101,7 +105,7 @@ export class ThinHost {
     if (boot.warning !== undefined) this.log("cloud-init", boot.warning);
     return {
       boot,
-      files: new Map(),
+      files: new Map([[AUTHORIZED_KEYS, { mode: "0600", content: linesOf(this.spec.publicKeys) }]]),
       kms: undefined,
       enabledSlots: new Set(),
       lastRunners: new Map(),
@@ -119,12 +123,14 @@ export class ThinHost {
     if (this.running !== undefined) return;
     this.dead = false;
     const { boot } = this.disk;
-    const { ipv4, publicKeys } = this.spec;
+    const { ipv4 } = this.spec;
+    const authorized = () => this.disk.files.get(AUTHORIZED_KEYS)?.content.split("\n") ?? [];
     const newServer = (): SshServer =>
-      new SshServer(boot.hostKey, publicKeys, async (command, stdin) => {
+      new SshServer(boot.hostKey, authorized, async (command, stdin) => {
         const argv = command.trim().split(/\s+/);
+        const line = argv.join(" ");
         // A command that nobody can run must not wait for input that may never end.
-        return this.run(argv, argv.join(" ") === "bash -s" ? await stdin() : "");
+        return this.run(argv, line === "bash -s" || AUTHORIZE.test(line) ? await stdin() : "");
       });
     const answers = ipv4 !== "" && boot.apply === undefined;
     try {
@@ -266,6 +272,13 @@ export class ThinHost {
           : ended(0, "", file.content);
       }
       const line = argv.join(" ");
+      const [, redirection] = AUTHORIZE.exec(line) ?? [];
+      if (redirection !== undefined) {
+        const file = this.disk.files.get(AUTHORIZED_KEYS) ?? { mode: "0600", content: "" };
+        const before = redirection === ">>" ? file.content : "";
+        this.disk.files.set(AUTHORIZED_KEYS, { ...file, content: before + stdin });
+        return ended(0, "");
+      }
       if (COMPOSE_UP.test(line)) {
         await this.composeUp(running);
         return ended(0, "");
@@ -498,4 +511,8 @@ export class ThinHost {
     );
     return said.join("");
   }
+}
+
+function linesOf(lines: readonly string[]): string {
+  return lines.map((line) => `${line.trim()}\n`).join("");
 }

@@ -20,14 +20,13 @@ export type CommandRunner = (command: string, stdin: () => Promise<string>) => P
 export class SshServer {
   private readonly sockets = new Set<Socket>();
   private readonly listener: NetServer;
-  private readonly keys: readonly ParsedKey[];
 
-  constructor(hostKey: string, publicKeys: readonly string[], run: CommandRunner) {
-    this.keys = publicKeys.map((line) => {
-      const key = utils.parseKey(line);
-      if (key instanceof Error) throw new Error(`not an SSH public key: ${key.message}`);
-      return key;
-    });
+  /** @param publicKeys lines that count when somebody logs in; what is no key lets nobody in */
+  constructor(
+    hostKey: string,
+    private readonly publicKeys: () => readonly string[],
+    run: CommandRunner,
+  ) {
     const server = new Server({ hostKeys: [hostKey] }, (client) => this.serve(client, run));
     // As sshd does.
     this.listener = createServer({ noDelay: true }, (socket) => {
@@ -100,7 +99,10 @@ export class SshServer {
   private admits(attempt: AuthContext): boolean {
     if (attempt.method !== "publickey" || attempt.username !== "root") return false;
     const { algo, data } = attempt.key;
-    const key = this.keys.find((one) => one.type === algo && data.equals(one.getPublicSSH()));
+    const key = this.publicKeys()
+      .map((line) => utils.parseKey(line))
+      .filter((one): one is ParsedKey => !(one instanceof Error))
+      .find((one) => one.type === algo && data.equals(one.getPublicSSH()));
     if (key === undefined) return false;
     // Without a signature the client only asks whether the key would do.
     if (attempt.signature === undefined || attempt.blob === undefined) return true;
