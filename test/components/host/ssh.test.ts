@@ -44,7 +44,8 @@ describe("runOverSsh", () => {
       channel.exit(0);
       channel.end();
     };
-    const { setNoDelay } = Socket.prototype;
+    const original = Object.getOwnPropertyDescriptor(Socket.prototype, "setNoDelay")!;
+    const setNoDelay = original.value as Socket["setNoDelay"];
     const asked: (number | undefined)[] = [];
     Socket.prototype.setNoDelay = function (noDelay) {
       if (noDelay === true) this.once("connect", () => asked.push(this.remotePort));
@@ -53,7 +54,7 @@ describe("runOverSsh", () => {
     try {
       await runOverSsh(target, "true", 10);
     } finally {
-      Socket.prototype.setNoDelay = setNoDelay;
+      Object.defineProperty(Socket.prototype, "setNoDelay", original);
     }
     assert.ok(asked.includes(server.port));
   });
