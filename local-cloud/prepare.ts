@@ -2,10 +2,13 @@ import { prepareEngine } from "./engine";
 import { installPackages } from "./hosts/debian";
 import { DEBIAN_PACKAGES, missingCapability, prepareHosts } from "./hosts/prepare";
 
-/** Used by tests alone: scripts are checked, and run, as they would be on a host. */
+/** Used by tests alone: scripts are checked, and run, as they would be on a host, and the clients of both APIs. */
 const TEST_PACKAGES = [
   "bash",
+  "gh",
+  "hcloud-cli",
   "jq",
+  "nftables",
   "openssh-client",
   "python3-yaml",
   "python3-venv",

@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
+import { availableParallelism } from "node:os";
 import { type LocalCloud, startLocalCloud } from "../../local-cloud";
-import { openStack } from "../../local-cloud/pulumi";
+import { limiter } from "../../local-cloud/hosts/run";
+import { openStack, type PulumiRun } from "../../local-cloud/pulumi";
 
 interface Case {
   readonly what: string;
@@ -108,33 +110,46 @@ const CASES: readonly Case[] = [
 ];
 
 describe("bad input, on the real engine", function () {
-  this.timeout("2m");
+  this.timeout("4m");
   let cloud: LocalCloud;
+  /** Of each case: the runs take turns on this machine's cores, since each of them is a process on one. */
+  let runs: readonly Promise<PulumiRun>[];
 
   before(async () => {
     // No server is ever made here, so it does not matter what servers would be.
     cloud = await startLocalCloud({ hosts: "thin" });
-  });
-  after(() => cloud?.close());
-
-  for (const { what, config, environment, says } of CASES) {
-    it(`${what}: one sentence, nothing created`, async () => {
-      const stack = await openStack(cloud, { environment: environment?.(cloud) });
-      try {
-        if (config !== undefined) await stack.configure(config);
-        const from = cloud.traffic.requests.length;
-        const { code, output } = await stack.run("up");
-        assert.notEqual(code, 0);
-        assert.ok(output.includes(says), output);
-        assert.doesNotMatch(output, /^\s+at .*:\d+:\d+\)?$/m, "no stack trace");
-        const writes = cloud.traffic.requests
-          .slice(from)
-          .filter(({ method }) => method !== "GET")
-          .map(({ method, path }) => `${method} ${path}`);
-        assert.deepEqual(writes, []);
-      } finally {
-        await stack.remove();
-      }
+    const inTurn = limiter(availableParallelism());
+    runs = CASES.map((one) => {
+      const run = inTurn(() => up(cloud, one));
+      run.catch(() => undefined);
+      return run;
     });
-  }
+  });
+  after(async () => {
+    await Promise.allSettled(runs ?? []);
+    await cloud?.close();
+  });
+
+  CASES.forEach(({ what, says }, index) => {
+    it(`${what}: one sentence, nothing created`, async () => {
+      const { code, output } = await runs[index]!;
+      assert.notEqual(code, 0);
+      assert.ok(output.includes(says), output);
+      assert.doesNotMatch(output, /^\s+at .*:\d+:\d+\)?$/m, "no stack trace");
+      const writes = cloud.traffic.requests
+        .filter(({ method }) => method !== "GET")
+        .map(({ method, path }) => `${method} ${path}`);
+      assert.deepEqual(writes, []);
+    });
+  });
 });
+
+async function up(cloud: LocalCloud, { config, environment }: Case): Promise<PulumiRun> {
+  const stack = await openStack(cloud, { environment: environment?.(cloud) });
+  try {
+    if (config !== undefined) await stack.configure(config);
+    return await stack.run("up");
+  } finally {
+    await stack.remove();
+  }
+}

@@ -14,8 +14,6 @@ import { readTasks, type Step, unseen } from "./console";
 
 const ROOT = join(__dirname, "..", "..");
 const STACK_FILE = "Pulumi.dev.yaml";
-/** What stands in for programs that need not be there. */
-const PROGRAMS = join(__dirname, "programs");
 
 /** The checkout, where `pulumi config set` writes to a copy of the stack's file. */
 function copyOfProject(): string {
@@ -58,7 +56,7 @@ describe("the operations, as they are documented", function () {
   async function shell(command: string): Promise<string> {
     const { code, stdout, stderr } = await run("bash", ["--norc", "-c", command], {
       cwd: folder,
-      env: { ...scene.stack.environment, PATH: `${PROGRAMS}:${scene.stack.environment.PATH}` },
+      env: { ...scene.stack.environment },
     });
     assert.equal(code, 0, `$ ${command}\n${stdout}${stderr}`);
     return stdout + stderr;
