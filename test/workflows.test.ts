@@ -9,6 +9,7 @@ import type { Report } from "../components/plan/report";
 import { parsePairs } from "../local-cloud/actions/commands";
 import { Expressions } from "../local-cloud/actions/expressions";
 import { needs } from "./components/host/onPath";
+import { UNCHANGED as UNCHANGED_REPORT } from "./components/plan/unchanged";
 
 /**
  * This project's own workflows, run as a runner does: conditions by GitHub's evaluator, scripts by bash. Programs that
@@ -61,22 +62,7 @@ jq --null-input --compact-output '$ARGS.positional' --args -- "$@" >>"$STAND_IN/
 const STACK = "dev";
 const RUN = "https://github.com/acme/fleet/actions/runs/7";
 
-const REPORT: Report = {
-  stack: STACK,
-  outcome: "unchanged",
-  blocks: [],
-  problems: [],
-  warnings: [],
-  notes: [],
-  servers: [],
-  serverCount: { now: 2, most: 2, after: 2 },
-  cost: undefined,
-  drains: [],
-  queues: [],
-  secrets: [],
-  workflows: [],
-  others: {},
-};
+const REPORT: Report = { ...UNCHANGED_REPORT, cost: undefined };
 const planOf = (change: Partial<Report>) =>
   markdownReport({ ...REPORT, ...change }, "runner-fleet");
 const UNCHANGED = planOf({});

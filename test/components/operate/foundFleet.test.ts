@@ -5,6 +5,7 @@ import { findFleet, type FoundFleet } from "../../../components/operate/foundFle
 import { Api } from "../../../components/preflight/api";
 import { type Labels, parseSelector } from "../../../local-cloud/hetzner/labels";
 import { settingsWith } from "../config/settings";
+import { NOTHING } from "./nothing";
 
 interface Thing {
   readonly id: number;
@@ -112,17 +113,6 @@ const find = (
     readonly answers?: Readonly<Record<string, unknown>>;
   } = {},
 ) => findFleet({ hetzner: hetzner(project), github: github(answers) }, stack, settings);
-
-const NOTHING: FoundFleet = {
-  network: undefined,
-  firewall: undefined,
-  sshKey: undefined,
-  placementGroups: [],
-  servers: [],
-  runnerGroup: undefined,
-  routing: { organization: false, repositories: [] },
-  files: { targets: {}, central: [] },
-};
 
 const foundOf = (stack: string, first: number): FoundFleet => ({
   ...NOTHING,

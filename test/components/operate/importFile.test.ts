@@ -7,6 +7,7 @@ import {
   type RecoveryOptions,
 } from "../../../components/operate/importFile";
 import { settingsWith } from "../config/settings";
+import { NOTHING } from "./nothing";
 
 const OPTIONS: RecoveryOptions = {
   project: "runner-fleet",
@@ -15,17 +16,6 @@ const OPTIONS: RecoveryOptions = {
   hcloudApi: "https://api.hetzner.cloud/v1",
   githubApi: "https://api.github.com",
   versions: { hcloud: "1.0.0", github: "2.0.0", command: "3.0.0" },
-};
-
-const NOTHING: FoundFleet = {
-  network: undefined,
-  firewall: undefined,
-  sshKey: undefined,
-  placementGroups: [],
-  servers: [],
-  runnerGroup: undefined,
-  routing: { organization: false, repositories: [] },
-  files: { targets: {}, central: [] },
 };
 
 const HOST = { id: 7, name: "dev-arm64-1-1", pool: "arm64", placementGroup: 6 };

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import type { FoundFleet } from "../../../components/operate/foundFleet";
 import { unrecorded } from "../../../components/operate/unrecorded";
 import type { RecordedResource } from "../../../components/stack/recordedHosts";
+import { NOTHING } from "./nothing";
 
 const WORKFLOW = { repository: "webppt", path: ".github/workflows/image.yml", branch: "master" };
 const CENTRAL = {
@@ -53,16 +54,7 @@ describe("unrecorded", () => {
   });
 
   it("is nothing where the state has all", () => {
-    assert.deepEqual(unrecorded(FOUND, ALL), {
-      network: undefined,
-      firewall: undefined,
-      sshKey: undefined,
-      placementGroups: [],
-      servers: [],
-      runnerGroup: undefined,
-      routing: { organization: false, repositories: [] },
-      files: { targets: {}, central: [] },
-    });
+    assert.deepEqual(unrecorded(FOUND, ALL), NOTHING);
   });
 
   const without = (lost: RecordedResource) => ALL.filter((one) => one !== lost);

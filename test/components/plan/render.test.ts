@@ -6,6 +6,7 @@ import {
   textReport,
 } from "../../../components/plan/render";
 import type { Report } from "../../../components/plan/report";
+import { UNCHANGED } from "./unchanged";
 
 const at = (name: string, serverType = "cax21", location = "fsn1") => ({
   name,
@@ -116,23 +117,6 @@ const REPORT: Report = {
     },
   ],
   others: { create: 8, update: 3 },
-};
-
-const UNCHANGED: Report = {
-  stack: "dev",
-  outcome: "unchanged",
-  blocks: [],
-  problems: [],
-  warnings: [],
-  notes: [],
-  servers: [],
-  serverCount: { now: 2, most: 2, after: 2 },
-  cost: { currency: "EUR", before: "17.48", after: "17.48", change: "0.00", budget: undefined },
-  drains: [],
-  queues: [],
-  secrets: [],
-  workflows: [],
-  others: {},
 };
 
 describe("textReport", () => {
