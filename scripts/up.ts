@@ -1,11 +1,11 @@
-import { execFile, spawn } from "node:child_process";
+import { spawn } from "node:child_process";
 import { mkdtemp, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { readRefusals, type Refusal, REFUSALS_FILE } from "../components/host/refusals";
 import { listPlaces } from "../components/runnerPool/placement";
 import { type RollProgress, rollSentence } from "../components/runnerPool/roll";
-import { NO_PULUMI } from "../components/stack/stack";
+import { NO_PULUMI, runPulumi } from "../components/stack/stack";
 import { readArguments, runScript, STACK_OPTIONS } from "./script";
 
 const USAGE =
@@ -54,7 +54,7 @@ async function up(args: readonly string[], environment: NodeJS.ProcessEnv): Prom
   try {
     for (;;) {
       const known = readRefusals(file);
-      const code = await runPulumi(["up", ...options], { ...environment, [REFUSALS_FILE]: file });
+      const code = await pulumiUp(options, { ...environment, [REFUSALS_FILE]: file });
       const refused = readRefusals(file).filter((one) => !known.some(isSame(one)));
       if (interrupted) return code;
       if (code === 0) {
@@ -91,36 +91,24 @@ function isSame(one: Refusal) {
 }
 
 /** The stack's output: pools that the next run takes further. */
-function readRolls(
+async function readRolls(
   ofStack: readonly string[],
   environment: NodeJS.ProcessEnv,
 ): Promise<Readonly<Record<string, RollProgress>>> {
-  return new Promise((resolve, reject) => {
-    const args = ["stack", "output", "--json", ...ofStack];
-    execFile("pulumi", args, { env: environment }, (error, stdout, stderr) => {
-      if (error === null) {
-        const { rolls = {} } = JSON.parse(stdout) as { rolls?: Record<string, RollProgress> };
-        return resolve(rolls);
-      }
-      const said =
-        stderr
-          .trim()
-          .split("\n")
-          .at(-1)
-          ?.replace(/^error: /, "") ?? "";
-      reject(
-        new Error(
-          `pulumi up has succeeded, but whether a roll goes on is not known, since pulumi stack output fails: ${said}`,
-        ),
-      );
-    });
+  const args = ["stack", "output", "--json", ...ofStack];
+  const output = await runPulumi(args, process.cwd(), environment).catch((error: unknown) => {
+    throw new Error(
+      `pulumi up has succeeded, but whether a roll goes on is not known, since ${(error as Error).message}`,
+      { cause: error },
+    );
   });
+  return (JSON.parse(output) as { rolls?: Record<string, RollProgress> }).rolls ?? {};
 }
 
 /** Its exit code. With the terminal of this process, so that it may ask for confirmation. */
-function runPulumi(args: readonly string[], environment: NodeJS.ProcessEnv): Promise<number> {
+function pulumiUp(options: readonly string[], environment: NodeJS.ProcessEnv): Promise<number> {
   return new Promise((resolve, reject) => {
-    const pulumi = spawn("pulumi", args, { stdio: "inherit", env: environment });
+    const pulumi = spawn("pulumi", ["up", ...options], { stdio: "inherit", env: environment });
     pulumi.once("error", (error: NodeJS.ErrnoException) => {
       reject(error.code === "ENOENT" ? new Error(NO_PULUMI) : error);
     });

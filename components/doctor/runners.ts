@@ -1,4 +1,4 @@
-import { hostOfRunner, hostOfSlot, poolOfHost, slotOf } from "../host/runnerNames";
+import { groupsOfOthers, hostOfRunner, hostOfSlot, poolOfHost, slotOf } from "../host/runnerNames";
 import { deleteRunner } from "../host/runners";
 import { hasServer } from "./hetznerProject";
 import { type Finding, orOk, problem, skipped, warning } from "./check";
@@ -46,8 +46,8 @@ export function notOfOthers(
   groups: readonly RunnerGroup[],
   own: number | undefined,
 ): ListedRunner[] {
-  const others = groups.filter(({ id, isDefault }) => id !== own && !isDefault);
-  return runners.filter(({ group }) => !others.some(({ id }) => id === group));
+  const others = groupsOfOthers(groups, own);
+  return runners.filter(({ group }) => group === undefined || !others.includes(group));
 }
 
 /** @param githubUrl where GitHub is, as gh is told */

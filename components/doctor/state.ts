@@ -1,5 +1,5 @@
 import type { FleetSettings } from "../config/schema";
-import { placeFleet, TOKEN_SERVICE } from "../runnerPool/placement";
+import { placeFleet, tokenServiceServer } from "../runnerPool/placement";
 import { enumerate } from "../text/words";
 import { type Finding, orOk, problem, skipped } from "./check";
 import type { Context } from "./context";
@@ -123,7 +123,7 @@ export function wantedNames(prefix: string, settings: FleetSettings): Wanted {
     shared: prefix,
     servers: [
       ...Object.values(pools).flatMap((hosts) => hosts.map(({ serverName }) => serverName)),
-      ...(tokenService === undefined ? [] : [`${prefix}-${TOKEN_SERVICE}`]),
+      ...(tokenService === undefined ? [] : [tokenServiceServer(prefix)]),
     ],
   };
 }

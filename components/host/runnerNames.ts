@@ -43,6 +43,14 @@ export function hostOfRunner(runner: string, prefix: string): string | undefined
   return slot !== runner && slot !== host && fits ? host : undefined;
 }
 
+/** Ids of the runner groups of others. GitHub's default one, where runners of a deleted group go, is nobody's. */
+export function groupsOfOthers(
+  groups: readonly { readonly id: number; readonly isDefault: boolean }[],
+  own: number | undefined,
+): number[] {
+  return groups.filter(({ id, isDefault }) => id !== own && !isDefault).map(({ id }) => id);
+}
+
 /** What tells the runners of a stack from those of others. */
 export interface RunnerOwner {
   /** In front of the names of its hosts. */
@@ -51,7 +59,7 @@ export interface RunnerOwner {
   readonly pools: readonly string[];
   /** Id of its runner group; undefined where it has none. */
   readonly group: number | undefined;
-  /** Ids of the runner groups of others. GitHub's default one, where runners of a deleted group go, is nobody's. */
+  /** From `groupsOfOthers`. */
   readonly otherGroups: readonly number[];
 }
 

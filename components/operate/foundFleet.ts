@@ -6,7 +6,7 @@ import { centralPaths } from "../imageWorkflow/emission";
 import { isOurs } from "../imageWorkflow/workflow";
 import { type Api, orWhereAbsent } from "../preflight/api";
 import { paged, pages } from "../preflight/facts";
-import { TOKEN_SERVICE } from "../runnerPool/placement";
+import { tokenServiceServer } from "../runnerPool/placement";
 
 interface Found {
   readonly id: number;
@@ -97,7 +97,7 @@ export async function findFleet(
   const bare = ({ id, name }: Found): Found => ({ id, name });
   const isNamed = ({ name, labels }: z.output<typeof labelledThing>) =>
     labels.pool === undefined
-      ? name === `${prefix}-${TOKEN_SERVICE}`
+      ? name === tokenServiceServer(prefix)
       : poolOfHost(name, prefix) === labels.pool;
   const found = {
     network: theOne(network.flatMap((page) => page.networks)),

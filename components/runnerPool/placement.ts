@@ -56,6 +56,11 @@ export interface FleetPlacement {
 /** Name in the program of the token service's own server. */
 export const TOKEN_SERVICE = "token-service";
 
+/** Name of its server, where it has one. */
+export function tokenServiceServer(prefix: string): string {
+  return `${prefix}-${TOKEN_SERVICE}`;
+}
+
 /** The hosts that a pool is to have. Names carry the generation, so that a roll makes new servers beside the old ones. */
 export function nameHosts(
   prefix: string,

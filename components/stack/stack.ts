@@ -107,7 +107,8 @@ const execute = promisify(execFile);
 /** State of a large fleet is some megabytes of JSON. */
 const MAX_OUTPUT_BYTES = 256 * 1024 * 1024;
 
-async function runPulumi(
+/** What `pulumi ARGS` prints. @throws Error in one sentence with the CLI's last words. */
+export async function runPulumi(
   args: readonly string[],
   cwd: string,
   env: NodeJS.ProcessEnv,

@@ -1,4 +1,4 @@
-import type { RunnerOwner } from "../host/runnerNames";
+import { groupsOfOthers, type RunnerOwner } from "../host/runnerNames";
 import type { Reading } from "./reading";
 
 export const RUNNER_GROUP = "github:index/actionsRunnerGroup:ActionsRunnerGroup";
@@ -16,8 +16,6 @@ export function runnerOwner({ stack, settings, recorded, runnerGroups }: Reading
       ]),
     ],
     group: group?.id,
-    otherGroups: (runnerGroups ?? [])
-      .filter((one) => one !== group && !one.isDefault)
-      .map(({ id }) => id),
+    otherGroups: groupsOfOthers(runnerGroups ?? [], group?.id),
   };
 }

@@ -1,6 +1,6 @@
 import type { FleetSettings } from "../config/schema";
 import { lastHostAddress } from "../fleetNetwork/addresses";
-import { type FleetPlacement, placeFleet, TOKEN_SERVICE } from "../runnerPool/placement";
+import { type FleetPlacement, placeFleet, tokenServiceServer } from "../runnerPool/placement";
 
 /** Where a dedicated token service is reached. */
 export interface TokenServicePlacement {
@@ -24,7 +24,7 @@ export function placeTokenService(
   if (placement.tokenService === undefined) return undefined;
   const { serverType, location } = placement.tokenService;
   return {
-    serverName: `${prefix}-${TOKEN_SERVICE}`,
+    serverName: tokenServiceServer(prefix),
     serverType,
     location,
     privateIp: tokenServiceAddress(settings),
